@@ -45,6 +45,7 @@ type Subjects interface {
 type Config struct {
 	Owner    perm.User // whose datasite this is
 	Tree     *backing.Tree
+	Rules    *perm.Index // loads through Tree.FS
 	Recorder Recorder
 	Memory   Memory
 	Subjects Subjects
