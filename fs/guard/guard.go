@@ -1,13 +1,16 @@
 // Package guard is the gate: for an identity and a path, decide, do, record, in one place. The mount, the local API and
 // (later) the replicator's apply go through it; nobody else opens a file of the tree for a user, the job sandbox's
 // read-only binds excepted. It does not know FUSE, Drive or jobs; it declares the recorder that it needs.
+//
+// Lock order, outermost first: pathLocks, openFiles.mu, File.mu, memo.mu, Guard.mu, then perm.Index and the recorder, which
+// call nothing of ours. No lock is held while a Kernel is told something.
 package guard
 
 import (
 	"context"
-	"errors"
 	iofs "io/fs"
 	"log/slog"
+	"sync"
 	"time"
 
 	"github.com/openmined/syftfs/fs/backing"
@@ -41,7 +44,8 @@ type Subjects interface {
 	Subject(account string) (perm.User, error)
 }
 
-// Config is what a Guard is made of. Log, Subjects and Now may be nil.
+// Config is what a Guard is made of. Log, Subjects and Now may be nil. Without a Recorder nothing is recorded, without a
+// Memory every file counts as unknown, without Rules nobody but the owner has a right: only tests do that.
 type Config struct {
 	Owner    perm.User // whose datasite this is
 	Tree     *backing.Tree
@@ -54,16 +58,33 @@ type Config struct {
 }
 
 // Guard is the gate to one backing tree.
-type Guard struct{ cfg Config }
+type Guard struct {
+	cfg   Config
+	tree  *backing.Tree
+	locks pathLocks
+	files openFiles
+
+	mu    sync.Mutex
+	views map[*View]struct{} // guarded by mu
+}
 
 // New makes the gate, with the rule index over the tree's own rule files. Nothing runs yet.
-func New(cfg Config) *Guard { return &Guard{cfg: cfg} }
+func New(cfg Config) *Guard {
+	if cfg.Now == nil {
+		cfg.Now = time.Now
+	}
+	if cfg.Log == nil {
+		cfg.Log = slog.New(slog.DiscardHandler)
+	}
+	return &Guard{cfg: cfg, tree: cfg.Tree, views: map[*View]struct{}{}}
+}
 
 // View is the tree as one identity may see and change it. One per mount; k may be nil.
 type View struct {
-	g   *Guard
-	who datasite.Identity
-	k   Kernel
+	g    *Guard
+	who  datasite.Identity
+	k    Kernel
+	seen memo
 }
 
 // Attr is what SetAttr may change; nil means unchanged.
@@ -74,71 +95,30 @@ type Attr struct {
 	UID, GID     *uint32 // only "no change" succeeds
 }
 
-var errStub = errors.ErrUnsupported
-
 // View gives the tree as who sees it. A change by one view is told to the Kernel of every other view.
-func (g *Guard) View(who datasite.Identity, k Kernel) *View { return &View{g, who, k} }
+func (g *Guard) View(who datasite.Identity, k Kernel) *View {
+	v := &View{g: g, who: who, k: k}
+	g.mu.Lock()
+	g.views[v] = struct{}{}
+	g.mu.Unlock()
+	return v
+}
 
 // Close detaches the view: its Kernel is told nothing more.
-func (v *View) Close() {}
+func (v *View) Close() {
+	v.g.mu.Lock()
+	delete(v.g.views, v)
+	v.g.mu.Unlock()
+}
 
+// Identity is as whom, and who.
 func (v *View) Identity() datasite.Identity { return v.who }
-func (v *View) Owner() perm.User            { return v.g.cfg.Owner }
-func (v *View) Stat(ctx context.Context, p datasite.Path) (datasite.Entry, error) {
-	return datasite.Entry{}, errStub
-}
-func (v *View) List(ctx context.Context, p datasite.Path) ([]datasite.Entry, error) {
-	return nil, errStub
-}
-func (v *View) Open(ctx context.Context, p datasite.Path, flag int, mode iofs.FileMode) (*File, error) {
-	return nil, errStub
-}
-func (v *View) Mkdir(ctx context.Context, p datasite.Path, mode iofs.FileMode) (datasite.Entry, error) {
-	return datasite.Entry{}, errStub
-}
-func (v *View) Symlink(ctx context.Context, p datasite.Path, target string) (datasite.Entry, error) {
-	return datasite.Entry{}, errStub
-}
-func (v *View) Readlink(ctx context.Context, p datasite.Path) (string, error)        { return "", errStub }
-func (v *View) Rename(ctx context.Context, from, to datasite.Path, flags uint) error { return errStub }
-func (v *View) Remove(ctx context.Context, p datasite.Path) error                    { return errStub }
-func (v *View) Rmdir(ctx context.Context, p datasite.Path) error                     { return errStub }
-func (v *View) SetAttr(ctx context.Context, p datasite.Path, f *File, a Attr) (datasite.Entry, error) {
-	return datasite.Entry{}, errStub
-}
-func (v *View) Xattr(ctx context.Context, p datasite.Path, name string) ([]byte, error) {
-	return nil, errStub
-}
-func (v *View) Xattrs(ctx context.Context, p datasite.Path) ([]string, error) { return nil, errStub }
-func (v *View) SetXattr(ctx context.Context, p datasite.Path, name string, value []byte, flags int) error {
-	return errStub
-}
-func (v *View) RemoveXattr(ctx context.Context, p datasite.Path, name string) error { return errStub }
-func (v *View) Statfs(ctx context.Context) (unix.Statfs_t, error)                   { return unix.Statfs_t{}, errStub }
 
-// ReadFile reads a whole file as the view's identity.
-func (v *View) ReadFile(ctx context.Context, p datasite.Path) ([]byte, error) { return nil, errStub }
+// Owner is whose datasite the tree is.
+func (v *View) Owner() perm.User { return v.g.cfg.Owner }
 
-// Write replaces or makes a whole file atomically: hidden temp, sync, rename, one committed change. Missing parents are made.
-func (v *View) Write(ctx context.Context, p datasite.Path, body []byte) error { return errStub }
-
-// Place puts a whole folder at c.Path: copied from src to a hidden staging folder at the root of the backing tree, synced,
-// moved in by one rename (exchange if it exists, the old one removed after), recorded as one committed change c. Missing parents are made.
-func (v *View) Place(ctx context.Context, c datasite.Change, src iofs.FS) error { return errStub }
-
-// RemoveAll removes p and everything below, as the owner only.
-func (v *View) RemoveAll(ctx context.Context, p datasite.Path) error { return errStub }
-
-// Explain decides for user u what the mount would decide, with the reasons.
-func (v *View) Explain(ctx context.Context, u perm.User, p datasite.Path, want perm.Level) (perm.Decision, error) {
-	return perm.Decision{}, errStub
-}
+// Statfs tells about the file system that the tree lies on.
+func (v *View) Statfs(ctx context.Context) (unix.Statfs_t, error) { return v.g.tree.Statfs() }
 
 // HostPath is where p lies on the disk, for the sandbox's binds only.
-func (g *Guard) HostPath(p datasite.Path) string { return "" }
-
-// Turn makes every open handle and cached answer ask again: accounts changed.
-func (g *Guard) Turn() {}
-
-// Reconcile compares the tree with Memory and records what differs with origin recovery. It sweeps the staging leftovers first.
-func (g *Guard) Reconcile(ctx context.Context) (changed int, err error) { return 0, errStub }
+func (g *Guard) HostPath(p datasite.Path) string { return g.tree.HostPath(p) }

@@ -1,0 +1,204 @@
+package guard
+
+import (
+	"context"
+	"fmt"
+	iofs "io/fs"
+
+	"github.com/openmined/syftfs/fs/datasite"
+	"github.com/openmined/syftfs/perm"
+	"golang.org/x/sys/unix"
+)
+
+// actor is as whom one request of a view is done.
+type actor struct {
+	id    datasite.Identity // as recorded
+	owner bool              // acts as the owner of the own datasite
+	plain bool              // and without an account: nothing to attribute, and no change of accounts or rules takes the right away
+}
+
+// actor resolves the view's account. A disabled one may do nothing.
+func (v *View) actor(op string, p datasite.Path) (actor, error) {
+	a := actor{id: v.who}
+	if v.who.Account != "" && v.g.cfg.Subjects != nil {
+		u, err := v.g.cfg.Subjects.Subject(v.who.Account)
+		if err != nil {
+			return a, fmt.Errorf("%s %s: account %s: %w (%w)", op, p, v.who.Account, iofs.ErrPermission, err)
+		}
+		a.id.Subject = u
+	}
+	a.owner = a.id.Subject != "" && a.id.Subject == v.g.cfg.Owner
+	a.plain = a.owner && a.id.Account == ""
+	return a, nil
+}
+
+// decide is the only place where a right is asked for.
+func (g *Guard) decide(u perm.User, p datasite.Path, dir bool, want perm.Level) (perm.Decision, error) {
+	r := perm.Request{User: u, Owner: p.Owner, Path: p.Rel, IsDir: dir, Want: want, Now: g.cfg.Now()}
+	switch {
+	case p.IsRoot():
+		return perm.Decision{Request: r, Allowed: want <= perm.Read, Level: perm.Read,
+			Steps: []perm.Step{{Text: "The top of the mount holds datasites only; make files inside your own"}}}, nil
+	case p.Owner != g.cfg.Owner:
+		return g.replica(r), nil
+	case u != "" && u == p.Owner:
+		return perm.Decision{Request: r, Allowed: true, Level: perm.Admin, Owner: true, Steps: []perm.Step{{Text: "Owner of path"}}}, nil
+	case g.cfg.Rules == nil:
+		return perm.Decision{Request: r, Steps: []perm.Step{{Text: noPermission}}}, nil
+	}
+	d, err := g.cfg.Rules.Decide(r)
+	if err != nil {
+		return d, fmt.Errorf("decide on %s: %w", p, err)
+	}
+	if want > perm.Read && d.Allowed && !d.Owner && d.Level != perm.Admin && datasite.IsRuleName(p.Base()) {
+		d.Allowed = false
+		d.Steps = append(d.Steps[:len(d.Steps):len(d.Steps)], perm.Step{Text: "Permission file: admin required"})
+	}
+	return d, nil
+}
+
+// replica decides on a peer's datasite: the owner of this one reads what was delivered, nobody else knows of it.
+func (g *Guard) replica(r perm.Request) perm.Decision {
+	if r.User != g.cfg.Owner || r.User == "" {
+		return perm.Decision{Request: r, Steps: []perm.Step{{Text: noPermission}}}
+	}
+	return perm.Decision{Request: r, Allowed: r.Want <= perm.Read, Level: perm.Read, Steps: []perm.Step{
+		{Text: fmt.Sprintf("Delivered by %s; writing is that owner's to allow, jobs/ is the way in", r.Owner)}}}
+}
+
+// need refuses unless a holds want on p.
+func (g *Guard) need(op string, a actor, p datasite.Path, dir bool, want perm.Level) (perm.Decision, error) {
+	d, err := g.decide(a.id.Subject, p, dir, want)
+	if err != nil {
+		return d, err
+	}
+	if !d.Allowed {
+		return d, refuse(op, p, d)
+	}
+	return d, nil
+}
+
+// look gives what is stored at p, with the decision to read it, if p exists for a. A folder that is visible only because
+// of something below it comes with a decision that does not allow.
+func (v *View) look(op string, a actor, p datasite.Path) (datasite.Entry, perm.Decision, error) {
+	e, err := v.g.tree.Stat(p)
+	if absent(err) && !a.owner && !p.IsRoot() {
+		return e, perm.Decision{}, hidden(op, p)
+	}
+	if err != nil {
+		return e, perm.Decision{}, err
+	}
+	d, ok, err := v.visible(a, p, e.Mode)
+	if err == nil && !ok {
+		err = hidden(op, p)
+	}
+	return e, d, err
+}
+
+// visible decides whether an entry that is there exists for a.
+func (v *View) visible(a actor, p datasite.Path, m iofs.FileMode) (perm.Decision, bool, error) {
+	d, err := v.g.decide(a.id.Subject, p, m.IsDir(), perm.Read)
+	switch {
+	case err != nil:
+		return d, false, err
+	case a.owner:
+		return d, d.Allowed, nil
+	case p.Owner != v.g.cfg.Owner && !p.IsRoot():
+		return d, false, nil
+	case m.Type()&^(iofs.ModeDir|iofs.ModeSymlink) != 0: // pipes, sockets and devices are nobody else's business
+		return d, false, nil
+	case d.Allowed || !m.IsDir():
+		return d, d.Allowed, nil
+	}
+	ok, err := v.below(a, p)
+	return d, ok, err
+}
+
+// parentVisible refuses to make p in a folder that does not exist for a.
+func (v *View) parentVisible(op string, a actor, p datasite.Path) error {
+	if a.owner {
+		return nil // the operation itself finds out
+	}
+	e, _, err := v.look(op, a, p.Parent())
+	if err == nil && !e.Mode.IsDir() {
+		err = pathError(op, p, unix.ENOTDIR)
+	}
+	return err
+}
+
+// show is a stored entry as a sees it.
+func (v *View) show(a actor, p datasite.Path, e datasite.Entry, read perm.Decision) (datasite.Entry, error) {
+	switch {
+	case p.IsRoot():
+		e.Mode = iofs.ModeDir | 0o500
+		return e, nil
+	case a.owner && p.Owner == v.g.cfg.Owner:
+		return e, nil
+	case a.owner: // a replica
+		e.Mode &^= 0o222
+		return e, nil
+	case e.Mode&iofs.ModeSymlink != 0:
+		return e, nil
+	case !e.Mode.IsDir():
+		bits := 0o400 | e.Mode&0o100
+		if read.Level >= perm.Write && (read.Level == perm.Admin || !datasite.IsRuleName(p.Base())) {
+			bits |= 0o200
+		}
+		e.Mode = bits
+		return e, nil
+	case !read.Allowed:
+		e.Mode = iofs.ModeDir | 0o111
+		return e, nil
+	}
+	e.Mode = iofs.ModeDir | 0o500
+	may := read.Level >= perm.Create
+	if !may { // a rule such as "in/*" grants in the folder without naming it
+		d, err := v.g.decide(a.id.Subject, p.Join("a new file"), false, perm.Create)
+		if err != nil {
+			return e, err
+		}
+		may = d.Allowed
+	}
+	if may {
+		e.Mode |= 0o200
+	}
+	return e, nil
+}
+
+// lockFor takes the locks of an operation that only looks. The owner needs none: whatever moves meanwhile, it is the owner's.
+func (v *View) lockFor(a actor, p datasite.Path) func() {
+	if a.owner {
+		return func() {}
+	}
+	return v.g.locks.lock(shared(p))
+}
+
+// record writes the change down: queued for the owner, durable on return for anyone else. What was done is recorded even
+// when the caller gave up waiting.
+func (v *View) record(ctx context.Context, a actor, c datasite.Change) error {
+	c.By, c.Origin, c.At = a.id, datasite.OriginLocal, v.g.cfg.Now()
+	return v.g.write(ctx, c, !a.plain)
+}
+
+func (g *Guard) write(ctx context.Context, c datasite.Change, durable bool) (err error) {
+	if g.cfg.Recorder == nil {
+		return nil
+	}
+	if durable {
+		_, err = g.cfg.Recorder.Commit(context.WithoutCancel(ctx), c)
+	} else {
+		err = g.cfg.Recorder.Append(c)
+	}
+	if err != nil {
+		return fmt.Errorf("record %s %s: %w", c.Op, c.Path, err)
+	}
+	return nil
+}
+
+func (g *Guard) known(p datasite.Path) datasite.Known {
+	if g.cfg.Memory == nil {
+		return datasite.Known{}
+	}
+	k, _ := g.cfg.Memory.Known(p)
+	return k
+}

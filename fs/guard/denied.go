@@ -1,0 +1,128 @@
+package guard
+
+import (
+	"errors"
+	"fmt"
+	iofs "io/fs"
+	"strings"
+
+	"github.com/openmined/syftfs/fs/datasite"
+	"github.com/openmined/syftfs/perm"
+	"golang.org/x/sys/unix"
+)
+
+// Denied is a refusal with the decision behind it. It unwraps to fs.ErrNotExist when the path does not exist for this user,
+// to Errno where the table of operations names one (EPERM, EFBIG), else to fs.ErrPermission.
+type Denied struct {
+	Op       string
+	Path     datasite.Path
+	Decision perm.Decision
+	Hidden   bool
+	Errno    unix.Errno // 0: none
+}
+
+// noPermission is the only reason that is told about a path which the user cannot see.
+const noPermission = "No permission found"
+
+func (d *Denied) Unwrap() error {
+	switch {
+	case d.Hidden:
+		return iofs.ErrNotExist
+	case d.Errno != 0:
+		return d.Errno
+	}
+	return iofs.ErrPermission
+}
+
+// Error tells who was refused what, by which line of which file, for which reasons, and what to do. Of a hidden path it
+// tells what is told of one that is not there.
+func (d *Denied) Error() string {
+	name := d.Path.String()
+	if name == "" {
+		name = "."
+	}
+	if d.Hidden {
+		return fmt.Sprintf("%s %s: no such file or directory", d.Op, name)
+	}
+	var b strings.Builder
+	fmt.Fprintf(&b, "%s %s: not allowed", d.Op, name)
+	if u := d.Decision.Request.User; u == perm.Anonymous {
+		b.WriteString(" for whoever is not signed in")
+	} else if u != "" {
+		fmt.Fprintf(&b, " for %s", u)
+	}
+	if w := d.Decision.Request.Want; w != perm.None {
+		fmt.Fprintf(&b, ", %s is needed", levelName(w))
+	}
+	if f := d.Decision.By.File; f != "" {
+		fmt.Fprintf(&b, ", decided by %s", f)
+		if d.Decision.By.Line > 0 {
+			fmt.Fprintf(&b, " line %d", d.Decision.By.Line)
+		}
+	}
+	for i, s := range d.Decision.Steps {
+		b.WriteString([]string{": ", "; "}[min(i, 1)])
+		b.WriteString(s.Text)
+	}
+	if d.Errno == 0 && d.Path.Owner != "" && d.Decision.Request.User != d.Path.Owner {
+		fmt.Fprintf(&b, ". Ask %s to grant it.", d.Path.Owner)
+	}
+	return b.String()
+}
+
+func levelName(l perm.Level) string {
+	switch l {
+	case perm.Read:
+		return "read"
+	case perm.Create:
+		return "create"
+	case perm.Write:
+		return "write"
+	case perm.Admin:
+		return "admin"
+	}
+	return "none"
+}
+
+// hidden is the answer about what does not exist for this user, whether it is there or not.
+func hidden(op string, p datasite.Path) error {
+	return &Denied{Op: op, Path: p, Hidden: true, Decision: perm.Decision{Steps: []perm.Step{{Text: noPermission}}}}
+}
+
+// refuse is the answer for want of a right. Reasons reveal patterns and names, so who holds nothing gets none.
+func refuse(op string, p datasite.Path, d perm.Decision) error {
+	if d.Level == perm.None && !d.Owner {
+		d = perm.Decision{Request: d.Request, Steps: []perm.Step{{Text: noPermission}}}
+	}
+	return &Denied{Op: op, Path: p, Decision: d}
+}
+
+// never is the answer to what nobody may do here.
+func never(op string, p datasite.Path, errno unix.Errno, why string) error {
+	return &Denied{Op: op, Path: p, Errno: errno, Decision: perm.Decision{Steps: []perm.Step{{Text: why}}}}
+}
+
+// limited applies the limits of the deciding rule.
+func limited(op string, p datasite.Path, d perm.Decision, f perm.File) error {
+	if d.Owner {
+		return nil
+	}
+	after := d.Limit(f)
+	if after.Allowed {
+		return nil
+	}
+	errno := unix.EFBIG
+	if f.Dir || f.Symlink {
+		errno = unix.EPERM
+	}
+	return &Denied{Op: op, Path: p, Decision: after, Errno: errno}
+}
+
+func pathError(op string, p datasite.Path, err error) error {
+	return &iofs.PathError{Op: op, Path: p.String(), Err: err}
+}
+
+// absent reports whether err says that nothing is there: also when a folder on the way is a file or a link.
+func absent(err error) bool {
+	return errors.Is(err, iofs.ErrNotExist) || errors.Is(err, unix.ENOTDIR) || errors.Is(err, unix.ELOOP)
+}

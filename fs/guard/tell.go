@@ -1,0 +1,100 @@
+package guard
+
+import (
+	"github.com/openmined/syftfs/fs/datasite"
+)
+
+// news is what an operation made stale, collected while locks are held and told after they are dropped.
+type news struct {
+	paths []datasite.Path
+	all   bool // the rules of the datasite may have changed
+}
+
+func (n *news) add(p ...datasite.Path) { n.paths = append(n.paths, p...) }
+
+// tell tells the kernels of all views but from, which may be nil for "all". When rules changed, the view that changed them
+// is told too unless it is the owner's: it may see less or more now.
+func (g *Guard) tell(from *View, n news) {
+	if len(n.paths) == 0 && !n.all {
+		return
+	}
+	g.mu.Lock()
+	kernels := make([]Kernel, 0, len(g.views))
+	for v := range g.views {
+		if v.k != nil && (v != from || n.all && !v.owners()) {
+			kernels = append(kernels, v.k)
+		}
+	}
+	g.mu.Unlock()
+	for _, k := range kernels {
+		for _, p := range n.paths {
+			k.Invalidate(p)
+		}
+		if n.all {
+			k.InvalidateAll(g.cfg.Owner)
+		}
+	}
+}
+
+// owners reports whether v is the owner's own view, whose rights no rule changes.
+func (v *View) owners() bool { return v.who.Account == "" && v.who.Subject == v.g.cfg.Owner }
+
+// rulesMoved makes the next decision read the rule files again: one was changed at p, or, with below, p is a folder that
+// moved, came or went. It is called before the change is recorded.
+func (g *Guard) rulesMoved(p datasite.Path, below bool, n *news) {
+	switch {
+	case p.Owner != g.cfg.Owner || g.cfg.Rules == nil:
+		return
+	case below:
+		g.cfg.Rules.ForgetAll(p.Owner)
+	case p.Rel != "" && datasite.IsRuleName(p.Base()):
+		g.cfg.Rules.Forget(p.Owner, p.Parent().Rel)
+	default:
+		return
+	}
+	n.all = true
+}
+
+// changed makes every view's memory of what is visible around p ask again.
+func (g *Guard) changed(below bool, paths ...datasite.Path) {
+	g.mu.Lock()
+	views := make([]*View, 0, len(g.views))
+	for v := range g.views {
+		views = append(views, v)
+	}
+	g.mu.Unlock()
+	for _, v := range views {
+		for _, p := range paths {
+			v.seen.drop(p, below)
+		}
+	}
+}
+
+// Turn makes every open handle and cached answer ask again: accounts changed.
+func (g *Guard) Turn() {
+	if g.cfg.Rules != nil {
+		g.cfg.Rules.Turn(g.cfg.Owner)
+	}
+	g.files.recheck()
+	g.changed(true, datasite.Path{Owner: g.cfg.Owner})
+	g.tell(nil, news{all: true})
+}
+
+// Changed is for whoever watches the real directory: something at p was made, changed or removed by somebody else. Nothing
+// is recorded (Reconcile does that); caches ask again.
+func (g *Guard) Changed(p datasite.Path) {
+	var n news
+	n.add(p)
+	e, err := g.tree.Stat(p)
+	dir := err != nil || e.Mode.IsDir()
+	g.rulesMoved(p, dir, &n)
+	g.changed(dir, p)
+	g.tell(nil, n)
+}
+
+func (g *Guard) epoch() uint64 {
+	if g.cfg.Rules == nil {
+		return 0
+	}
+	return g.cfg.Rules.Epoch(g.cfg.Owner)
+}

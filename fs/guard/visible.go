@@ -1,0 +1,110 @@
+package guard
+
+import (
+	"strings"
+	"sync"
+
+	"github.com/openmined/syftfs/fs/datasite"
+	"github.com/openmined/syftfs/perm"
+)
+
+// memo keeps, for one view, whether something visible lies below a folder that is not visible by itself. It holds for one
+// subject, one rule epoch and one day (rules may name the date), and the gate's own changes drop what they touch.
+type memo struct {
+	mu    sync.Mutex
+	user  perm.User       // these six guarded by mu
+	epoch uint64          // of the rules
+	day   int64           // in UTC
+	turn  uint64          // moves with every drop: an answer that was begun before it is not kept
+	below map[string]bool // by path below the datasite
+}
+
+// at gives the answer for rel if it is known, and the turn to give to keep.
+func (m *memo) at(u perm.User, epoch uint64, day int64, rel string) (ok, known bool, turn uint64) {
+	m.mu.Lock()
+	defer m.mu.Unlock()
+	if m.below == nil || m.user != u || m.epoch != epoch || m.day != day {
+		m.user, m.epoch, m.day, m.below = u, epoch, day, map[string]bool{}
+		m.turn++
+	}
+	ok, known = m.below[rel]
+	return ok, known, m.turn
+}
+
+func (m *memo) keep(turn uint64, rel string, ok bool) {
+	m.mu.Lock()
+	defer m.mu.Unlock()
+	if m.turn == turn && m.below != nil {
+		m.below[rel] = ok
+	}
+}
+
+// drop forgets p and the folders above it, and with below those below it.
+func (m *memo) drop(p datasite.Path, below bool) {
+	m.mu.Lock()
+	defer m.mu.Unlock()
+	m.turn++
+	for d := p; ; d = d.Parent() {
+		delete(m.below, d.Rel)
+		if d.Rel == "" {
+			break
+		}
+	}
+	if !below {
+		return
+	}
+	for rel := range m.below {
+		if p.Rel == "" || strings.HasPrefix(rel, p.Rel+"/") {
+			delete(m.below, rel)
+		}
+	}
+}
+
+const daySeconds = 24 * 60 * 60
+
+// below reports whether anything in or below the folder p exists for a. It stops at the first.
+func (v *View) below(a actor, p datasite.Path) (bool, error) {
+	epoch, day := v.g.epoch(), v.g.cfg.Now().Unix()/daySeconds
+	ok, known, turn := v.seen.at(a.id.Subject, epoch, day, p.Rel)
+	if known {
+		return ok, nil
+	}
+	ok, err := v.searchBelow(a, p)
+	if err == nil {
+		v.seen.keep(turn, p.Rel, ok)
+	}
+	return ok, err
+}
+
+func (v *View) searchBelow(a actor, p datasite.Path) (bool, error) {
+	names, err := v.g.tree.Names(p)
+	if absent(err) {
+		return false, nil
+	}
+	if err != nil {
+		return false, err
+	}
+	// First what lies directly in it: most folders are decided by that.
+	for _, n := range names {
+		if !n.Type.IsRegular() && !n.Type.IsDir() && n.Type&modeSymlink == 0 {
+			continue
+		}
+		d, err := v.g.decide(a.id.Subject, p.Join(n.Name), n.Type.IsDir(), perm.Read)
+		if err != nil {
+			v.g.cfg.Log.Warn("cannot decide, hidden", "path", p.Join(n.Name).String(), "err", err)
+			continue
+		}
+		if d.Allowed {
+			return true, nil
+		}
+	}
+	for _, n := range names {
+		if !n.Type.IsDir() {
+			continue
+		}
+		if ok, err := v.below(a, p.Join(n.Name)); err != nil || ok {
+			return ok, err
+		}
+	}
+	return false, nil
+}
