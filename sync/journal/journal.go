@@ -159,13 +159,13 @@ func (j *Journal) Append(c datasite.Change) error {
 	}
 	j.mu.Lock()
 	defer j.mu.Unlock()
-	for len(j.queued.items) >= queueSize && j.failed == nil && !j.closed {
+	for j.backlog() >= queueSize && j.failed == nil && !j.closed {
 		j.room.Wait()
 	}
 	if j.closed {
 		return j.errClosed("append")
 	}
-	if len(j.queued.items) >= queueSize {
+	if j.backlog() >= queueSize {
 		return fmt.Errorf("journal %s: append: %w", j.path, j.failed)
 	}
 	if len(j.queued.items) == 0 {
@@ -176,6 +176,15 @@ func (j *Journal) Append(c datasite.Change) error {
 		poke(j.now)
 	}
 	return nil
+}
+
+// backlog is how many changes are not durable yet. mu is held.
+func (j *Journal) backlog() int {
+	n := len(j.queued.items)
+	if j.flying != nil {
+		n += len(j.flying.items)
+	}
+	return n
 }
 
 // Commit stores a change and gives its sequence number; on return it is durable, with everything queued before it, in

@@ -211,7 +211,7 @@ func TestAppendBlocksWhileTheQueueIsFull(t *testing.T) {
 		done := make(chan struct{})
 		go func() {
 			defer close(done)
-			for i := range int64(queueSize + 1) {
+			for i := range int64(queueSize) {
 				if err := j.Append(write("a", i)); err != nil {
 					t.Error(err)
 				}
@@ -234,7 +234,7 @@ func TestAppendBlocksWhileTheQueueIsFull(t *testing.T) {
 		if err := j.Flush(context.Background()); err != nil {
 			t.Error(err)
 		}
-		if last, _ := j.Last(); last != queueSize+2 {
+		if last, _ := j.Last(); last != queueSize+1 {
 			t.Errorf("Last = %d", last)
 		}
 	})
