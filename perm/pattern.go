@@ -1,0 +1,439 @@
+package perm
+
+import (
+	"errors"
+	"fmt"
+	"strings"
+	"unicode/utf8"
+
+	"github.com/bmatcuk/doublestar/v4"
+)
+
+var (
+	errEmptyPattern = errors.New("the pattern is empty")
+	errGlob         = errors.New("the pattern is not a valid glob: check [...], {...} and \\")
+	errEscape       = errors.New("a \\ stands right before a template; what it means would depend on the text put in")
+	errAlternatives = errors.New("the {...} of the pattern stand for more than 1,000 patterns; write fewer alternatives")
+)
+
+const maxAlternatives = 1000 // a bound on the work that one match can make
+
+// matcher is a compiled pattern.
+type matcher interface {
+	// match tells whether the pattern covers rel, a clean path relative to the folder of the rule file, "" for that folder.
+	match(rel string, v *vars) bool
+	never() bool // matches nothing, whatever is asked
+	usesDate() bool
+}
+
+func compile(kind Kind, pattern string) (matcher, error) {
+	if kind == KindPerm {
+		return compilePermGlob(pattern)
+	}
+	return compilePubGlob(pattern)
+}
+
+// CheckPattern tells what is wrong with a pattern for a rule file of that kind. A nil error does not mean that it can match
+// anything: see Matchless.
+func CheckPattern(kind Kind, pattern string) error {
+	_, err := compile(kind, pattern)
+	return err
+}
+
+// Matchless reports whether a pattern that loads can match nothing, because of a leading, trailing or doubled slash or a
+// "." or ".." segment. Nobody should write one.
+func Matchless(kind Kind, pattern string) bool {
+	m, err := compile(kind, pattern)
+	return err == nil && m.never()
+}
+
+// Score tells how specific a pattern of syft.pub.yaml is: of the rules of one file that match a path, the one with the
+// highest score decides, the first among equals.
+func Score(pattern string) int {
+	switch pattern {
+	case "**":
+		return -100
+	case "**/*":
+		return -99
+	}
+	score := 2*len(pattern) + 10*strings.Count(pattern, "/")
+	if strings.Contains(pattern, "{{") && strings.Contains(pattern, "}}") {
+		score += 50
+	}
+	for i := range len(pattern) {
+		switch pattern[i] {
+		case '*':
+			if score -= 10; i == 0 {
+				score -= 10
+			}
+		case '?', '!', '[', '{':
+			score -= 2
+		}
+	}
+	return score
+}
+
+// form is how a pattern is compared. The common ones are plain comparisons; the rest is the glob library's.
+type form uint8
+
+const (
+	formNever    form = iota
+	formExact         // lit
+	formAll           // **
+	formBelow         // **/*
+	formUnder         // lit/**
+	formSuffix        // **/lit
+	formWithin        // **/lit/**
+	formChild         // lit/head*tail, or head*tail
+	formAnyChild      // **/head*tail
+	formGlob
+)
+
+// pubGlob is a pattern of syft.pub.yaml.
+type pubGlob struct {
+	form       form
+	lit        []piece // the literal part of the common forms
+	head, tail string
+	glob       string // formGlob without templates: ready for the library
+	dated      bool
+	personal   bool // holds a template of the user
+	odd        bool // formGlob: holds U+FFFD, which the library takes for any byte that is not UTF-8
+}
+
+func (g *pubGlob) never() bool    { return g.form == formNever }
+func (g *pubGlob) usesDate() bool { return g.dated }
+
+func compilePubGlob(pattern string) (*pubGlob, error) {
+	if pattern == "" {
+		return nil, errEmptyPattern
+	}
+	pieces, err := splitTemplates(pattern)
+	if err != nil {
+		return nil, err
+	}
+	g := &pubGlob{}
+	text := "" // what stands outside the templates decides whether it is a glob
+	for _, p := range pieces {
+		g.dated = g.dated || p.ofDate()
+		g.personal = g.personal || p.ofUser()
+		text += p.text
+	}
+	isGlob := strings.ContainsAny(text, "*?[")
+	if isGlob {
+		if err := checkGlob(pieces); err != nil {
+			return nil, err
+		}
+	}
+	segments := splitSegments(pieces)
+	switch {
+	case hopeless(segments):
+		g.form = formNever
+	case !isGlob:
+		g.form, g.lit = formExact, pieces
+	case strings.ContainsAny(text, `?[{}\`) || !g.plainForm(segments):
+		g.form, g.lit = formGlob, pieces
+		g.odd = strings.ContainsRune(text, utf8.RuneError)
+		if len(pieces) == 1 && pieces[0].of == noVariable {
+			if g.glob, err = tameClasses(pattern); err != nil {
+				return nil, err
+			}
+		}
+	}
+	return g, nil
+}
+
+// checkGlob validates a glob, with a stand-in where templates insert text.
+func checkGlob(pieces []piece) error {
+	var b strings.Builder
+	for i, p := range pieces {
+		if p.of != noVariable {
+			b.WriteString("x")
+			continue
+		}
+		if slashes := len(p.text) - len(strings.TrimRight(p.text, `\`)); slashes%2 == 1 && i+1 < len(pieces) {
+			return errEscape
+		}
+		b.WriteString(p.text)
+	}
+	if !doublestar.ValidatePattern(b.String()) {
+		return errGlob
+	}
+	if _, err := tameClasses(b.String()); err != nil {
+		return err
+	}
+	if alternatives(b.String()) > maxAlternatives {
+		return errAlternatives
+	}
+	return nil
+}
+
+// alternatives counts the patterns that a valid glob stands for by its {...}, up to a little over maxAlternatives.
+func alternatives(glob string) int {
+	type level struct{ before, sum, product int } // of the enclosing text; of the alternatives so far; of this one
+	stack := []level{{product: 1}}
+	for i := 0; i < len(glob); i++ {
+		top := &stack[len(stack)-1]
+		switch glob[i] {
+		case '\\':
+			i++
+		case '[':
+			if _, _, next, err := parseClass(glob, i+1); err == nil {
+				i = next - 1
+			}
+		case '{':
+			stack = append(stack, level{product: 1})
+		case ',':
+			if len(stack) > 1 {
+				top.sum = min(top.sum+top.product, maxAlternatives+1)
+				top.product = 1
+			}
+		case '}':
+			if len(stack) > 1 {
+				n := top.sum + top.product
+				stack = stack[:len(stack)-1]
+				outer := &stack[len(stack)-1]
+				outer.product = min(outer.product*n, maxAlternatives+1)
+			}
+		}
+	}
+	return stack[0].product
+}
+
+// splitSegments cuts pieces at the slashes of their text; inserted text is never cut.
+func splitSegments(pieces []piece) [][]piece {
+	segments := [][]piece{nil}
+	for _, p := range pieces {
+		if p.of != noVariable {
+			last := len(segments) - 1
+			segments[last] = append(segments[last], p)
+			continue
+		}
+		for i, t := range strings.Split(p.text, "/") {
+			if i > 0 {
+				segments = append(segments, nil)
+			}
+			if t != "" {
+				last := len(segments) - 1
+				segments[last] = append(segments[last], piece{text: t})
+			}
+		}
+	}
+	return segments
+}
+
+// hopeless reports a pattern that no clean path can match.
+func hopeless(segments [][]piece) bool {
+	for _, s := range segments {
+		if len(s) == 0 || isText(s, ".") || isText(s, "..") {
+			return true
+		}
+	}
+	return false
+}
+
+func isText(segment []piece, text string) bool {
+	return len(segment) == 1 && segment[0].of == noVariable && segment[0].text == text
+}
+
+func isLiteral(segment []piece) bool {
+	for _, p := range segment {
+		if strings.Contains(p.text, "*") {
+			return false
+		}
+	}
+	return true
+}
+
+// plainForm finds the common form of a glob whose only special character is "*".
+func (g *pubGlob) plainForm(segments [][]piece) bool {
+	rest, anywhere, below := segments, false, false
+	if len(rest) > 0 && isText(rest[0], "**") {
+		rest, anywhere = rest[1:], true
+	}
+	if len(rest) > 0 && isText(rest[len(rest)-1], "**") {
+		rest, below = rest[:len(rest)-1], true
+	}
+	if len(rest) == 0 {
+		if anywhere && !below {
+			g.form = formAll
+		}
+		return g.form == formAll
+	}
+	last, literals := rest[len(rest)-1], rest
+	star := !isLiteral(last)
+	if star {
+		literals = rest[:len(rest)-1]
+	}
+	for _, s := range literals {
+		if !isLiteral(s) {
+			return false
+		}
+	}
+	if star {
+		if below || anywhere && len(literals) > 0 || len(last) != 1 || strings.Count(last[0].text, "*") != 1 {
+			return false
+		}
+		g.head, g.tail, _ = strings.Cut(last[0].text, "*")
+		switch {
+		case anywhere && g.head == "" && g.tail == "":
+			g.form = formBelow
+		case anywhere:
+			g.form = formAnyChild
+		default:
+			g.form = formChild
+		}
+	} else {
+		switch {
+		case anywhere && below:
+			g.form = formWithin
+		case anywhere:
+			g.form = formSuffix
+		case below:
+			g.form = formUnder
+		}
+	}
+	g.lit = joinSegments(literals)
+	return true
+}
+
+// joinSegments puts segments together again, neighbouring text in one piece.
+func joinSegments(segments [][]piece) []piece {
+	var out []piece
+	text := ""
+	flush := func() {
+		if text != "" {
+			out = append(out, piece{text: text})
+			text = ""
+		}
+	}
+	for i, s := range segments {
+		if i > 0 {
+			text += "/"
+		}
+		for _, p := range s {
+			if p.of == noVariable {
+				text += p.text
+				continue
+			}
+			flush()
+			out = append(out, p)
+		}
+	}
+	flush()
+	return out
+}
+
+func (g *pubGlob) match(rel string, v *vars) bool {
+	if g.personal && v.user.nobody() {
+		return false // there is no text to put in
+	}
+	switch g.form {
+	case formExact:
+		rest, ok := cutLiteral(rel, g.lit, v)
+		return ok && rest == ""
+	case formAll:
+		return true
+	case formBelow:
+		return rel != ""
+	case formUnder:
+		rest, ok := cutLiteral(rel, g.lit, v)
+		return ok && (rest == "" || rest[0] == '/')
+	case formSuffix:
+		return endsWithSegments(rel, literal(g.lit, v))
+	case formWithin:
+		return hasSegments(rel, literal(g.lit, v))
+	case formChild:
+		if len(g.lit) > 0 {
+			rest, ok := cutLiteral(rel, g.lit, v)
+			if !ok || rest == "" || rest[0] != '/' {
+				return false
+			}
+			rel = rest[1:]
+		}
+		return rel != "" && strings.IndexByte(rel, '/') < 0 && g.wraps(rel)
+	case formAnyChild:
+		rel = rel[strings.LastIndexByte(rel, '/')+1:]
+		return rel != "" && g.wraps(rel)
+	case formGlob:
+		return g.matchGlob(rel, v)
+	}
+	return false
+}
+
+func (g *pubGlob) wraps(name string) bool {
+	return len(name) >= len(g.head)+len(g.tail) && strings.HasPrefix(name, g.head) && strings.HasSuffix(name, g.tail)
+}
+
+func (g *pubGlob) matchGlob(rel string, v *vars) bool {
+	if g.odd && !utf8.ValidString(rel) {
+		return false
+	}
+	glob := g.glob
+	if glob == "" {
+		var b strings.Builder
+		for _, p := range g.lit {
+			if p.of == noVariable {
+				b.WriteString(p.text)
+			} else {
+				b.WriteString(escape(p.value(v)))
+			}
+		}
+		var err error
+		if glob, err = tameClasses(b.String()); err != nil {
+			return false
+		}
+	}
+	ok, err := doublestar.Match(glob, rel)
+	return ok && err == nil
+}
+
+// literal is the text of pieces with the templates put in.
+func literal(pieces []piece, v *vars) string {
+	if len(pieces) == 1 {
+		return pieces[0].value(v)
+	}
+	var b strings.Builder
+	for _, p := range pieces {
+		b.WriteString(p.value(v))
+	}
+	return b.String()
+}
+
+// cutLiteral takes the literal from the front of rel.
+func cutLiteral(rel string, pieces []piece, v *vars) (rest string, ok bool) {
+	for _, p := range pieces {
+		if rel, ok = strings.CutPrefix(rel, p.value(v)); !ok {
+			return "", false
+		}
+	}
+	return rel, true
+}
+
+func endsWithSegments(rel, lit string) bool {
+	if !strings.HasSuffix(rel, lit) {
+		return false
+	}
+	before := len(rel) - len(lit)
+	return before == 0 || rel[before-1] == '/'
+}
+
+// hasSegments reports whether lit stands in rel as whole segments.
+func hasSegments(rel, lit string) bool {
+	for from := 0; ; {
+		i := strings.Index(rel[from:], lit)
+		if i < 0 {
+			return false
+		}
+		i += from
+		end := i + len(lit)
+		if (i == 0 || rel[i-1] == '/') && (end == len(rel) || rel[end] == '/') {
+			return true
+		}
+		from = i + 1
+	}
+}
+
+// wrongPattern names the rule in an error.
+func wrongPattern(pattern string, err error) error {
+	return fmt.Errorf("pattern %q: %w", clip(pattern), err)
+}
