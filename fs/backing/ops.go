@@ -2,6 +2,7 @@ package backing
 
 import (
 	iofs "io/fs"
+	"slices"
 	"strconv"
 	"time"
 
@@ -10,7 +11,7 @@ import (
 )
 
 func (t *Tree) in(op string, p datasite.Path, call func(dir int, name string) error) error {
-	if p.IsRoot() {
+	if p.IsRoot() && p.Rel == "" {
 		return fail(op, p, unix.EBUSY)
 	}
 	dir, name, err := t.parent(p)
@@ -184,6 +185,7 @@ func (t *Tree) Xattrs(p datasite.Path) ([]string, error) {
 		out = append(out, string(b[:n]))
 		b = b[min(n+1, len(b)):]
 	}
+	slices.Sort(out)
 	return out, nil
 }
 

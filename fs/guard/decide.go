@@ -23,7 +23,7 @@ func (v *View) actor(op string, p datasite.Path) (actor, error) {
 	if v.who.Account != "" && v.g.cfg.Subjects != nil {
 		u, err := v.g.cfg.Subjects.Subject(v.who.Account)
 		if err != nil {
-			return a, fmt.Errorf("%s %s: account %s: %w (%w)", op, p, v.who.Account, iofs.ErrPermission, err)
+			return a, fmt.Errorf("%s %s: account %s: %w (%v)", op, p, v.who.Account, iofs.ErrPermission, err)
 		}
 		a.id.Subject = u
 	}

@@ -87,10 +87,18 @@ func (f *File) may(op string, write bool) (perm.Decision, error) {
 
 func (f *File) check(op string, write bool) (d perm.Decision, err error, lost datasite.Path) {
 	f.mu.Lock()
+	fresh := !f.stale && f.epoch == f.v.g.epoch()
+	p := f.path
+	f.mu.Unlock()
+	var a actor
+	if !fresh {
+		a, err = f.v.actor(op, p) // takes the accounts' lock, which comes before ours
+	}
+	f.mu.Lock()
 	defer f.mu.Unlock()
-	if now := f.v.g.epoch(); f.stale || f.epoch != now {
+	if !fresh {
 		had := f.readErr == nil && f.writeErr == nil
-		f.ask(op, now)
+		f.ask(op, a, err)
 		if had && (f.readErr != nil || f.writeErr != nil) {
 			lost = f.path
 		}
@@ -101,15 +109,15 @@ func (f *File) check(op string, write bool) (d perm.Decision, err error, lost da
 	return f.decision, f.readErr, lost
 }
 
-// ask decides anew at the current path; mu is held.
-func (f *File) ask(op string, epoch uint64) {
-	f.stale, f.epoch = false, epoch
-	a, err := f.v.actor(op, f.path)
+// ask decides anew at the current path, as a or not at all; mu is held.
+func (f *File) ask(op string, a actor, err error) {
+	epoch := f.v.g.epoch() // before the decision: a change in between makes the handle ask again
 	if err != nil {
 		f.readErr, f.writeErr = err, err
 		f.stale = true // the account may come back without a change of rules
 		return
 	}
+	f.stale, f.epoch = false, epoch
 	f.who, f.readErr, f.writeErr = a, nil, nil
 	if f.acc != unix.O_WRONLY {
 		f.decision, f.readErr = f.v.g.need(op, a, f.path, false, perm.Read)

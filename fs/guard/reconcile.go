@@ -5,6 +5,7 @@ import (
 	"crypto/sha256"
 	"errors"
 	"io"
+	"time"
 
 	"github.com/openmined/syftfs/fs/datasite"
 	"golang.org/x/sys/unix"
@@ -19,59 +20,99 @@ func (g *Guard) Reconcile(ctx context.Context) (changed int, err error) {
 		}
 		g.cfg.Log.Warn("cannot remove all leftovers", "op", "sweep", "err", err)
 	}
+	r := recovery{g: g, ctx: ctx}
 	own := datasite.Path{Owner: g.cfg.Owner}
-	err = g.walk(ctx, own, func(p datasite.Path, e datasite.Entry) error {
-		if !e.Mode.IsRegular() {
-			return nil
-		}
-		same, err := g.asKnown(p, e)
-		if err != nil || same {
-			return err
-		}
-		ok, err := g.recover(ctx, p)
-		if ok {
-			changed++
-		}
-		return err
-	})
-	if err != nil || g.cfg.Memory == nil {
-		return changed, err
+	// What is gone comes first: a removed path takes along what is known below it.
+	if err := r.gone(own); err != nil {
+		return r.changed, err
 	}
-	// Memory may be in a transaction while it calls, so nothing is written before it is done.
-	var gone []datasite.Path
-	err = g.cfg.Memory.EachKnown(own, func(p datasite.Path, k datasite.Known) error {
-		if err := ctx.Err(); err != nil {
-			return err
-		}
-		if e, err := g.tree.Stat(p); absent(err) || err == nil && !e.Mode.IsRegular() {
+	if err = r.folder(own, time.Time{}); err == nil && r.changed > 0 {
+		err = g.flush(ctx)
+	}
+	return r.changed, err
+}
+
+// recovery is one run of Reconcile.
+type recovery struct {
+	g       *Guard
+	ctx     context.Context
+	changed int
+}
+
+// gone records as removed what was known and is not there, or is something else now.
+func (r *recovery) gone(own datasite.Path) error {
+	g := r.g
+	if g.cfg.Memory == nil {
+		return nil
+	}
+	var gone []datasite.Path // Memory may be in a transaction while it calls: nothing is written before it is done
+	err := g.cfg.Memory.EachKnown(own, func(p datasite.Path, k datasite.Known) error {
+		e, err := g.tree.Stat(p)
+		if absent(err) || err == nil && !e.Mode.IsRegular() && !placed(e, k) {
 			gone = append(gone, p)
 		}
-		return nil
+		return r.ctx.Err()
 	})
-	if err != nil {
-		return changed, err
-	}
 	for _, p := range gone {
-		ok, err := g.recover(ctx, p)
-		if ok {
-			changed++
+		if err == nil {
+			err = r.path(p, time.Time{})
+		}
+	}
+	return err
+}
+
+// placed reports whether k was recorded when the folder e was put in place as a whole. Its files are not known one by one:
+// they are what was placed as long as they are older than that rename.
+func placed(e datasite.Entry, k datasite.Known) bool {
+	return e.Mode.IsDir() && k.Stamp.Dev == e.Stamp.Dev && k.Stamp.Ino == e.Stamp.Ino
+}
+
+// folder compares everything below p. whole is when the innermost folder around it was placed as a whole, if one was.
+func (r *recovery) folder(p datasite.Path, whole time.Time) error {
+	if err := r.ctx.Err(); err != nil {
+		return err
+	}
+	list, err := r.g.tree.List(p)
+	if absent(err) {
+		return nil // gone meanwhile
+	}
+	if err != nil {
+		return err
+	}
+	for _, e := range list {
+		q := p.Join(e.Name)
+		switch {
+		case e.Mode.IsDir():
+			sub := whole
+			if k := r.g.known(q); placed(e, k) {
+				sub = k.Stamp.CTime
+			}
+			err = r.folder(q, sub)
+		case e.Mode.IsRegular():
+			var same bool
+			if same, err = r.g.asKnown(q, e, whole); err == nil && !same {
+				err = r.path(q, whole)
+			}
 		}
 		if err != nil {
-			return changed, err
+			return err
 		}
 	}
-	return changed, nil
+	return nil
 }
 
 // asKnown reports whether the file is provably what was last recorded: by its stamp, or by its hash where the stamp is the
-// same but proves nothing. Without a hash it counts as changed.
-func (g *Guard) asKnown(p datasite.Path, e datasite.Entry) (bool, error) {
+// same but proves nothing. Without a hash it counts as changed. A file that is not known by itself is if it came with a
+// folder that was placed at the time whole.
+func (g *Guard) asKnown(p datasite.Path, e datasite.Entry, whole time.Time) (bool, error) {
 	if g.cfg.Memory == nil {
 		return false, nil
 	}
 	k, ok := g.cfg.Memory.Known(p)
 	switch {
-	case !ok || !sameStamp(k.Stamp, e.Stamp):
+	case !ok:
+		return e.Stamp.CTime.Before(whole), nil
+	case !sameStamp(k.Stamp, e.Stamp):
 		return false, nil
 	case k.Stamp.Same(e.Stamp):
 		return true, nil
@@ -98,32 +139,33 @@ func (g *Guard) hash(p datasite.Path) (h datasite.Hash, err error) {
 	return datasite.Hash(sum.Sum(nil)), nil
 }
 
-// recover records what is at p now, if it still differs once nobody else can change it through the gate.
-func (g *Guard) recover(ctx context.Context, p datasite.Path) (bool, error) {
+// path records what is at p now, if it still differs once nobody else can change it through the gate.
+func (r *recovery) path(p datasite.Path, whole time.Time) error {
+	g := r.g
 	var n news
-	ok, err := func() (bool, error) {
+	err := func() error {
 		defer g.locks.lock(exclusive(p))()
 		e, err := g.tree.Stat(p)
 		if err != nil && !absent(err) {
-			return false, err
+			return err
 		}
 		c := datasite.Change{Op: datasite.OpRemove, Path: p, Before: g.known(p),
 			By: datasite.Identity{Subject: g.cfg.Owner}, Origin: datasite.OriginRecovery, At: g.cfg.Now()}
-		if err == nil && e.Mode.IsRegular() {
-			if same, err := g.asKnown(p, e); err != nil || same {
-				return false, err
+		switch {
+		case err == nil && e.Mode.IsRegular():
+			if same, err := g.asKnown(p, e, whole); err != nil || same {
+				return err
 			}
 			c.Op, c.After = datasite.OpWrite, datasite.Known{Stamp: e.Stamp}
-		} else if g.cfg.Memory != nil {
-			if _, known := g.cfg.Memory.Known(p); !known {
-				return false, nil
-			}
+		case c.Before == (datasite.Known{}) || err == nil && placed(e, c.Before):
+			return nil // somebody was quicker
 		}
 		n.add(p)
 		g.changed(false, p)
 		g.rulesMoved(p, false, &n)
-		return true, g.write(ctx, c, false)
+		r.changed++
+		return g.write(r.ctx, c, false)
 	}()
 	g.tell(nil, n)
-	return ok, err
+	return err
 }

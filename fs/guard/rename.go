@@ -241,7 +241,7 @@ func (m *move) swapped(ctx context.Context, p datasite.Path, now datasite.Entry)
 	c := datasite.Change{Path: p, Before: m.v.g.known(p)}
 	switch {
 	case now.Mode.IsDir():
-		c.Op = datasite.OpPlace
+		c.Op, c.After = datasite.OpPlace, datasite.Known{Stamp: e.Stamp}
 	case now.Mode.IsRegular():
 		c.Op, c.After = datasite.OpWrite, datasite.Known{Stamp: e.Stamp}
 	default:
