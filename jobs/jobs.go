@@ -64,18 +64,19 @@ type File struct {
 
 // Job is what anyone may be told about a job; a copy, safe to keep.
 type Job struct {
-	ID       ID
-	Status   Status
-	Revision int
-	Digest   Digest // of the intake copy
-	Size     int64
-	Files    []File
-	Config   Config
-	State    State
-	Offered  []string // datasets that may be ticked at approval
-	Granted  []string // datasets of the approval
-	Message  string   // why it stands here and what to do next, one sentence
-	Notes    []string // e.g. "changed after approval; the run keeps the approved files"
+	ID          ID
+	Status      Status
+	Revision    int
+	Digest      Digest // of the intake copy
+	Size        int64
+	Files       []File
+	Config      Config
+	State       State
+	Offered     []string // datasets that may be ticked at approval
+	Preselected []string // of these, what an approval without a choice grants
+	Granted     []string // datasets of the approval
+	Message     string   // why it stands here and what to do next, one sentence
+	Notes       []string // e.g. "changed after approval; the run keeps the approved files"
 }
 
 // Approval is the owner's decision for one digest.
