@@ -1,0 +1,191 @@
+package rulefile_test
+
+import (
+	"errors"
+	iofs "io/fs"
+	"testing"
+
+	"github.com/google/go-cmp/cmp"
+	"github.com/openmined/syftfs/perm"
+	"github.com/openmined/syftfs/perm/rulefile"
+)
+
+func users(u ...perm.User) []perm.User { return u }
+
+func list(u ...perm.User) *[]perm.User { return &u }
+
+const commented = `# who may see what
+terminal: true # final
+rules:
+  # drafts are for Bob
+  - pattern: drafts/**
+    access:
+      read: [bob@x.org] # he asked
+      write:
+        # Carol writes
+        - carol@x.org
+        - dave@x.org # since May
+  # the rest
+  - pattern: '**'
+    access: {}
+`
+
+func TestEditPub(t *testing.T) {
+	tests := []struct {
+		name   string
+		src    string
+		change rulefile.Change
+		want   string
+	}{
+		{"from nothing", "", rulefile.Change{Pattern: "**", Level: perm.Read, Add: users("*")},
+			"rules:\n  - pattern: '**'\n    access:\n      read: ['*']\n"},
+		{"comments only", "# mine\n", rulefile.Change{Pattern: "a.txt", Level: perm.Write, Add: users("bob@x.org")},
+			"# mine\nrules:\n  - pattern: a.txt\n    access:\n      write: [bob@x.org]\n"},
+		{"null rules", "terminal: true\nrules:\n", rulefile.Change{Pattern: "a", Level: perm.Read, Add: users("USER")},
+			"terminal: true\nrules:\n  - pattern: a\n    access:\n      read: [USER]\n"},
+		{"empty mapping", "{}\n", rulefile.Change{Pattern: "a", Level: perm.Read, Add: users("bob@x.org")},
+			"rules:\n  - pattern: a\n    access:\n      read: [bob@x.org]\n"},
+		{"anonymous is everyone", "rules: []\n", rulefile.Change{Pattern: "a", Level: perm.Read, Add: users(perm.Anonymous)},
+			"rules:\n  - pattern: a\n    access:\n      read: ['*']\n"},
+		{"empty set makes a rule that grants nothing", "", rulefile.Change{Pattern: "secret", Level: perm.Read, Set: list()},
+			"rules:\n  - pattern: secret\n    access:\n      read: []\n"},
+		{"words that YAML would misread", "", rulefile.Change{Pattern: "yes", Level: perm.Read, Add: users("bob@x.org")},
+			"rules:\n  - pattern: \"yes\"\n    access:\n      read: [bob@x.org]\n"},
+		{"add keeps comments", commented, rulefile.Change{Pattern: "drafts/**", Level: perm.Read, Add: users("eve@x.org", "bob@x.org")},
+			`# who may see what
+terminal: true # final
+rules:
+  # drafts are for Bob
+  - pattern: drafts/**
+    access:
+      read: [bob@x.org, eve@x.org] # he asked
+      write:
+        # Carol writes
+        - carol@x.org
+        - dave@x.org # since May
+  # the rest
+  - pattern: '**'
+    access: {}
+`},
+		{"remove at every level", commented, rulefile.Change{Pattern: "drafts/**", Remove: users("bob@x.org", "dave@x.org")},
+			`# who may see what
+terminal: true # final
+rules:
+  # drafts are for Bob
+  - pattern: drafts/**
+    access:
+      read: [] # he asked
+      write:
+        # Carol writes
+        - carol@x.org
+  # the rest
+  - pattern: '**'
+    access: {}
+`},
+		{"drop", commented, rulefile.Change{Pattern: "drafts/**", Drop: true},
+			`# who may see what
+terminal: true # final
+rules:
+  # the rest
+  - pattern: '**'
+    access: {}
+`},
+		{"set", "rules:\n- pattern: a\n  access: {read: [bob@x.org, eve@x.org]}\n",
+			rulefile.Change{Pattern: "a", Level: perm.Read, Set: list("eve@x.org", "*@x.org")},
+			"rules:\n  - pattern: a\n    access: {read: [eve@x.org, '*@x.org']}\n"},
+		{"nothing to remove", "rules: []   # odd\n", rulefile.Change{Pattern: "a", Level: perm.Read, Remove: users("bob@x.org")},
+			"rules: []   # odd\n"},
+		{"the other user of an alias is left alone", "rules:\n- pattern: a\n  access: &t {read: [bob@x.org]}\n- pattern: b\n  access: *t\n",
+			rulefile.Change{Pattern: "b", Level: perm.Read, Add: users("eve@x.org")},
+			"rules:\n  - pattern: a\n    access: &t {read: [bob@x.org]}\n  - pattern: b\n    access: {read: [bob@x.org, eve@x.org]}\n"},
+		{"removing what cannot be written", "rules:\n- pattern: /a/\n  access: {read: [Bob]}\n", rulefile.Change{Pattern: "/a/", Remove: users("Bob")},
+			"rules:\n  - pattern: /a/\n    access: {read: []}\n"},
+	}
+	for _, tt := range tests {
+		t.Run(tt.name, func(t *testing.T) {
+			got, err := rulefile.Edit([]byte(tt.src), tt.change)
+			if err != nil {
+				t.Fatal(err)
+			}
+			if diff := cmp.Diff(tt.want, string(got)); diff != "" {
+				t.Error(diff)
+			}
+		})
+	}
+}
+
+func TestEditPerm(t *testing.T) {
+	const src = "# old style\n- path: '**' # all\n  permissions: [read, Write]\n  user: bob@x.org\n- {path: s, permissions: read, user: '*', type: disallow}\n"
+	tests := []struct {
+		name   string
+		src    string
+		change rulefile.Change
+		want   string
+	}{
+		{"from nothing", "", rulefile.Change{Pattern: "**", Level: perm.Read, Add: users("*")},
+			"- path: '**'\n  permissions: [read]\n  user: '*'\n"},
+		{"write comes with read", "[]\n", rulefile.Change{Pattern: "a", Level: perm.Write, Add: users("bob@x.org")},
+			"- path: a\n  permissions: [read, write]\n  user: bob@x.org\n"},
+		{"already there", src, rulefile.Change{Pattern: "**", Level: perm.Write, Add: users("bob@x.org")}, src},
+		{"over a disallow", src, rulefile.Change{Pattern: "s", Level: perm.Read, Add: users("bob@x.org")},
+			"# old style\n- path: '**' # all\n  permissions: [read, Write]\n  user: bob@x.org\n- {path: s, permissions: read, user: '*', type: disallow}\n- path: s\n  permissions: [read]\n  user: bob@x.org\n"},
+		{"one right", src, rulefile.Change{Pattern: "**", Level: perm.Write, Remove: users("bob@x.org")},
+			"# old style\n- path: '**' # all\n  permissions: [read]\n  user: bob@x.org\n- {path: s, permissions: read, user: '*', type: disallow}\n"},
+		{"all rights", "- {path: a, permissions: admin, user: bob@x.org}\n", rulefile.Change{Pattern: "a", Remove: users("bob@x.org")}, "[]\n"},
+		{"set", "- {path: a, permissions: read, user: bob@x.org}\n- {path: a, permissions: read, user: eve@x.org}\n",
+			rulefile.Change{Pattern: "a", Level: perm.Read, Set: list("eve@x.org")}, "- {path: a, permissions: read, user: eve@x.org}\n"},
+		{"drop", src, rulefile.Change{Pattern: "s", Drop: true}, "# old style\n- path: '**' # all\n  permissions: [read, Write]\n  user: bob@x.org\n"},
+	}
+	for _, tt := range tests {
+		t.Run(tt.name, func(t *testing.T) {
+			tt.change.Kind = perm.KindPerm
+			got, err := rulefile.Edit([]byte(tt.src), tt.change)
+			if err != nil {
+				t.Fatal(err)
+			}
+			if diff := cmp.Diff(tt.want, string(got)); diff != "" {
+				t.Error(diff)
+			}
+		})
+	}
+}
+
+func TestEditRefuses(t *testing.T) {
+	read := func(pattern string, u ...perm.User) rulefile.Change {
+		return rulefile.Change{Pattern: pattern, Level: perm.Read, Add: u}
+	}
+	old := func(c rulefile.Change) rulefile.Change { c.Kind = perm.KindPerm; return c }
+	tests := []struct {
+		name   string
+		src    string
+		change rulefile.Change
+		want   error
+	}{
+		{"leading slash", "", read("/a", "bob@x.org"), iofs.ErrInvalid},
+		{"trailing slash", "", read("a/", "bob@x.org"), iofs.ErrInvalid},
+		{"climbing", "", read("../a", "bob@x.org"), iofs.ErrInvalid},
+		{"doubled slash", "", read("a//b", "bob@x.org"), iofs.ErrInvalid},
+		{"bad glob", "", read("[a*", "bob@x.org"), iofs.ErrInvalid},
+		{"bad template", "", read("{{.Password}}", "bob@x.org"), iofs.ErrInvalid},
+		{"bad user", "", read("a", "bob"), iofs.ErrInvalid},
+		{"bad user glob", "", read("a", "[bob"), iofs.ErrInvalid},
+		{"capitals in a user glob", "", read("a", "*@X.org"), iofs.ErrInvalid},
+		{"no level", "", rulefile.Change{Pattern: "a", Add: users("bob@x.org")}, iofs.ErrInvalid},
+		{"no pattern", "", read("", "bob@x.org"), iofs.ErrInvalid},
+		{"broken file", "rules: 7\n", read("a", "bob@x.org"), iofs.ErrInvalid},
+		{"USER in the old language", "", old(read("a", "USER")), iofs.ErrInvalid},
+		{"user glob in the old language", "", old(read("a", "*@x.org")), iofs.ErrInvalid},
+		{"class in the old language", "", old(read("[a]", "bob@x.org")), iofs.ErrInvalid},
+		{"anchored list", "rules:\n- pattern: a\n  access: &t {read: [bob@x.org]}\n- pattern: b\n  access: *t\n", read("a", "eve@x.org"), rulefile.ErrShared},
+		{"merged list", "base: &t {read: [bob@x.org]}\nrules:\n- pattern: a\n  access: {<<: *t}\n", read("a", "eve@x.org"), rulefile.ErrShared},
+		{"dropping what is shared", "rules:\n- pattern: a\n  access: &t {read: [bob@x.org]}\n- pattern: b\n  access: *t\n", rulefile.Change{Pattern: "a", Drop: true}, rulefile.ErrShared},
+	}
+	for _, tt := range tests {
+		t.Run(tt.name, func(t *testing.T) {
+			got, err := rulefile.Edit([]byte(tt.src), tt.change)
+			if !errors.Is(err, tt.want) {
+				t.Errorf("error %v, want %v; text %q", err, tt.want, got)
+			}
+		})
+	}
+}
