@@ -1,7 +1,7 @@
 package draft
 
 import (
-	"errors"
+	"context"
 	"fmt"
 	"os"
 	"path"
@@ -18,7 +18,7 @@ import (
 // form makes the stored form of a job, code/, run.sh and config.yaml, in a folder of ours.
 type form struct {
 	dir     string // host folder, empty at first
-	job     string
+	id      jobs.ID
 	snap    *snapshot
 	install string
 	at      time.Time // submitted_at
@@ -36,16 +36,16 @@ func (f *form) place(m member) []string {
 	case f.snap.complete:
 		return []string{in(m.path)}
 	case f.bash():
-		return []string{in(runName), in(path.Join(codeName, scriptName))}
+		return []string{in(jobs.RunFile), in(path.Join(jobs.CodeDir, scriptName))}
 	}
-	return []string{in(path.Join(codeName, m.path))}
+	return []string{in(path.Join(jobs.CodeDir, m.path))}
 }
 
 func (f *form) bash() bool { return f.snap.script && path.Ext(f.snap.files[0].path) == ".sh" }
 
 // make finishes the folder, or says what a person must do.
-func (f *form) make() error {
-	if err := os.MkdirAll(filepath.Join(f.dir, codeName), 0o755); err != nil {
+func (f *form) make(ctx context.Context) error {
+	if err := os.MkdirAll(filepath.Join(f.dir, jobs.CodeDir), 0o755); err != nil {
 		return err
 	}
 	var err error
@@ -60,61 +60,55 @@ func (f *form) make() error {
 	if err != nil {
 		return err
 	}
-	if err := os.Chmod(filepath.Join(f.dir, runName), 0o755); err != nil {
+	if err := os.Chmod(filepath.Join(f.dir, jobs.RunFile), 0o755); err != nil {
 		return err
 	}
 	f.receipt.Findings = append(f.receipt.Findings, scan(f.dir, f.snap)...)
-	return f.digest()
+	return f.digest(ctx)
 }
 
 // check holds a complete job folder against its own config.yaml.
 func (f *form) check() error {
 	n := f.snap
 	var missing []string
-	folder := slices.Contains(n.folders, codeName)
-	if !folder && !n.has(codeName) {
-		missing = append(missing, codeName+"/")
+	folder := slices.Contains(n.folders, jobs.CodeDir)
+	if !folder && !n.has(jobs.CodeDir) {
+		missing = append(missing, jobs.CodeDir+"/")
 	}
-	for _, name := range []string{runName, configName} {
+	for _, name := range []string{jobs.RunFile, jobs.ConfigFile} {
 		if !n.has(name) && !slices.Contains(n.folders, name) {
 			missing = append(missing, name)
 		}
 	}
-	for _, name := range []string{runName, configName} {
+	for _, name := range []string{jobs.RunFile, jobs.ConfigFile} {
 		if slices.Contains(n.folders, name) {
 			return refuse(syscall.EISDIR, "%s must be a file, but it is a folder", name)
 		}
 	}
-	if n.has(codeName) {
+	if n.has(jobs.CodeDir) {
 		return refuse(syscall.ENOTDIR, "code must be a folder, but it is a file")
 	}
-	var cfg jobs.Config
-	if n.has(configName) {
-		body, err := os.ReadFile(filepath.Join(f.dir, configName))
+	if n.has(jobs.ConfigFile) {
+		body, err := os.ReadFile(filepath.Join(f.dir, jobs.ConfigFile))
 		if err != nil {
 			return err
 		}
-		if len(body) > maxConfig {
-			return refuse(syscall.EFBIG, "config.yaml is larger than %d KiB", maxConfig>>10)
+		cfg, err := jobs.ParseConfig(body)
+		if err == nil {
+			err = cfg.Check(f.id)
 		}
-		if cfg, err = parseConfig(body); err != nil {
+		if err != nil {
 			return refuse(syscall.EINVAL, "config.yaml cannot be used: %v", err)
 		}
-		if cfg.Name != f.job {
-			return refuse(syscall.EINVAL, "config.yaml names the job %q, but the folder is %q; make them equal", cfg.Name, f.job)
-		}
 		for _, name := range cfg.Files {
-			switch p := path.Join(codeName, name); {
-			case n.has(p):
-			case never(name):
-				return refuse(syscall.EINVAL, "config.yaml lists %s under files, but that name is never submitted; take it out", visible(name))
-			default:
+			// The owner does not wait either for what never travels.
+			if p := path.Join(jobs.CodeDir, name); !n.has(p) && !never(name) {
 				missing = append(missing, visible(p))
 			}
 		}
 	}
 	if len(missing) > 0 {
-		return refuse(iofsNotWhole, "not complete, missing: %s; it is submitted when they are there", some(missing))
+		return refuse(syscall.EINVAL, "not complete, missing: %s; it is submitted when they are there", some(missing))
 	}
 	if len(n.foreign) > 0 {
 		return refuse(syscall.EINVAL, "beside code/, run.sh and config.yaml a job folder holds nothing: move %s into code/", some(n.foreign))
@@ -122,17 +116,14 @@ func (f *form) check() error {
 	return nil
 }
 
-// iofsNotWhole is the errno of an explicit submit of something incomplete.
-const iofsNotWhole = syscall.EINVAL
-
 // never reports names that stay behind whatever config.yaml says.
 func never(rel string) bool {
 	for part := range strings.SplitSeq(rel, "/") {
-		if strings.HasPrefix(part, ".") || isRules(part) {
+		if strings.HasPrefix(part, ".") || jobs.IsRuleName(part) {
 			return true
 		}
 	}
-	return datasite.Excluded(rel) || rel == outputsName || strings.HasPrefix(rel, outputsName+"/")
+	return datasite.Excluded(rel) || rel == jobs.OutputsDir || strings.HasPrefix(rel, jobs.OutputsDir+"/")
 }
 
 // some lists the first of many names.
@@ -151,9 +142,9 @@ func (f *form) python() error {
 		files = append(files, m.path)
 	}
 	slices.Sort(files)
-	entry, err := entrypoint(files)
+	entry, err := jobs.Entrypoint(os.DirFS(filepath.Join(f.dir, jobs.CodeDir)), "")
 	if err != nil {
-		return refuse(syscall.EINVAL, "%v", err)
+		return refuse(syscall.EINVAL, "%v; or copy a complete job folder (code/, run.sh, config.yaml)", err)
 	}
 	deps := []string{f.install}
 	if !f.snap.script && slices.Contains(files, "requirements.txt") {
@@ -164,46 +155,43 @@ func (f *form) python() error {
 		deps = append(deps, more...)
 		f.receipt.Findings = append(f.receipt.Findings, notes...)
 	}
-	run, err := runScript(deps, entry, !f.snap.script && slices.Contains(files, "pyproject.toml"))
-	if err != nil {
-		return refuse(syscall.EINVAL, "%v", err)
-	}
+	run := jobs.RunScript(entry, deps, !f.snap.script && slices.Contains(files, "pyproject.toml"))
 	return f.write(jobs.Config{
 		Type:               "python",
 		Entrypoint:         entry,
 		Dependencies:       deps,
 		Files:              files,
 		IsFolderSubmission: !f.snap.script,
-	}, run)
+	}, []byte(run))
 }
 
 // write adds config.yaml, and run.sh unless it is there already.
 func (f *form) write(cfg jobs.Config, run []byte) error {
-	cfg.Name, cfg.SubmittedAt, cfg.JobType = f.job, f.at, "local"
-	body, err := marshal(cfg)
+	cfg.Name, cfg.SubmittedAt, cfg.JobType = f.id.Name, f.at, "local"
+	body, err := cfg.Marshal()
 	if err != nil {
 		return refuse(syscall.EINVAL, "config.yaml cannot be written: %v", err)
 	}
-	f.receipt.Made = map[string][]byte{configName: body}
+	f.receipt.Made = map[string][]byte{jobs.ConfigFile: body}
 	if run != nil {
-		f.receipt.Made[runName] = run
-		if err := os.WriteFile(filepath.Join(f.dir, runName), run, 0o600); err != nil {
+		f.receipt.Made[jobs.RunFile] = run
+		if err := os.WriteFile(filepath.Join(f.dir, jobs.RunFile), run, 0o600); err != nil {
 			return err
 		}
-	} else if f.receipt.Made[runName], err = os.ReadFile(filepath.Join(f.dir, runName)); err != nil {
+	} else if f.receipt.Made[jobs.RunFile], err = os.ReadFile(filepath.Join(f.dir, jobs.RunFile)); err != nil {
 		return err
 	}
-	return os.WriteFile(filepath.Join(f.dir, configName), body, 0o600)
+	return os.WriteFile(filepath.Join(f.dir, jobs.ConfigFile), body, 0o600)
 }
 
 // requirements reads the dependencies of a bare folder; options of pip are not taken, which the notes say.
 func (f *form) requirements() (deps, notes []string, err error) {
-	body, err := os.ReadFile(filepath.Join(f.dir, codeName, "requirements.txt"))
+	body, err := os.ReadFile(filepath.Join(f.dir, jobs.CodeDir, "requirements.txt"))
 	if err != nil {
 		return nil, nil, err
 	}
-	if len(body) > maxConfig {
-		return nil, nil, refuse(syscall.EFBIG, "requirements.txt is larger than %d KiB", maxConfig>>10)
+	if len(body) > jobs.MaxConfigBytes {
+		return nil, nil, refuse(syscall.EFBIG, "requirements.txt is larger than %d KiB", jobs.MaxConfigBytes>>10)
 	}
 	for raw := range strings.Lines(string(body)) {
 		text, _, _ := strings.Cut(" "+strings.TrimSpace(raw), " #")
@@ -213,10 +201,25 @@ func (f *form) requirements() (deps, notes []string, err error) {
 		case strings.HasPrefix(text, "-"), strings.HasSuffix(text, "\\"):
 			notes = append(notes, fmt.Sprintf("requirements.txt: %s is an option of pip and was not taken", visible(text)))
 		default:
+			text = strings.ReplaceAll(text, `"`, "'") // a marker's quotes; run.sh has the other kind around it
+			if err := jobs.CheckDependency(text); err != nil {
+				return nil, nil, refuse(syscall.EINVAL, "requirements.txt: %v", err)
+			}
 			deps = append(deps, text)
 		}
 	}
 	return deps, notes, nil
 }
 
-var errNoEntrypoint = errors.New("it cannot be told which script to run: name it main.py, or keep a single .py file at the top, or copy a complete job folder (code/, run.sh, config.yaml)")
+// digest fixes what was made, by the same reading that the owner's intake does.
+func (f *form) digest(ctx context.Context) error {
+	files, err := jobs.ReadManifest(ctx, os.DirFS(f.dir))
+	if err != nil {
+		return refuse(syscall.EINVAL, "%v", err)
+	}
+	f.receipt.Digest, f.receipt.Files = jobs.DigestOf(files), len(files)
+	for _, m := range files {
+		f.receipt.Size += m.Size
+	}
+	return nil
+}

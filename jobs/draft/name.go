@@ -9,8 +9,7 @@ import (
 	"syscall"
 
 	"github.com/openmined/syftfs/fs/datasite"
-	"golang.org/x/text/cases"
-	"golang.org/x/text/unicode/norm"
+	"github.com/openmined/syftfs/jobs"
 )
 
 // Error is a refusal with the sentence that tells a person what to do next; Err decides the errno.
@@ -41,11 +40,8 @@ func failed(op, rel string, err error) error {
 // reserved stand in a job's folder and cannot be made by hand.
 var reserved = map[string]bool{"status": true, "state.yaml": true, "DECISION": true, "held": true}
 
-// The folders of the owner's answer: what was copied along under these names is not submitted.
-const (
-	outputsName = "outputs"
-	logsName    = "logs"
-)
+// logsName and jobs.OutputsDir are the folders of the owner's answer: what was copied along under these names is not submitted.
+const logsName = "logs"
 
 // jobOf is the name under which an entry of jobs/ is submitted: a folder's own, a script's without its extension, and ""
 // for what is never submitted as it stands.
@@ -63,9 +59,6 @@ func jobOf(name string, script bool) string {
 	return ""
 }
 
-// fold makes names equal that could be mistaken for one another.
-func fold(name string) string { return cases.Fold().String(norm.NFC.String(name)) }
-
 // split cuts a path below jobs/ into the entry and what lies below it.
 func split(rel string) (name, sub string) {
 	name, sub, _ = strings.Cut(rel, "/")
@@ -75,19 +68,13 @@ func split(rel string) (name, sub string) {
 // checkEntry refuses a name that jobs/ cannot hold.
 func (s *Store) checkEntry(name string, script bool) error {
 	plain := strings.TrimLeft(name, ".")
-	if err := checkName(plain); err != nil {
+	if err := jobs.CheckName(plain); err != nil {
 		return refuse(syscall.EINVAL, "%q cannot be the name of a job: %v", name, err)
 	}
 	if job := jobOf(name, script); job != "" {
-		if err := checkName(job); err != nil {
+		if err := jobs.CheckName(job); err != nil {
 			return refuse(syscall.EINVAL, "%q cannot be the name of a job: %v", job, err)
 		}
-		if datasite.Excluded(job) || isRules(job) {
-			return refuse(syscall.EINVAL, "%q has a meaning of its own and cannot be the name of a job; choose another name", job)
-		}
-	}
-	if isRules(name) {
-		return refuse(syscall.EINVAL, "%q is the name of a rule file and cannot stand in jobs/", name)
 	}
 	if name == string(s.cfg.Submitter) {
 		return refuse(syscall.EEXIST, "%q is your own folder of jobs; choose another name", name)
@@ -108,16 +95,12 @@ func checkSub(sub string) error {
 	return nil
 }
 
-func isRules(name string) bool {
-	return datasite.IsRuleName(strings.ToLower(name))
-}
-
 // duplicate refuses a job name that is taken; known is what the owner has. s.mu is held. The entry except is not looked at.
 func (s *Store) duplicate(job string, known []string, except *draft) error {
 	if job == "" {
 		return nil
 	}
-	key := fold(job)
+	key := jobs.Fold(job)
 	taken := func(name string) error {
 		if name == job {
 			return refuse(syscall.EEXIST, "a job named %q is there already; choose another name", job)
@@ -125,12 +108,12 @@ func (s *Store) duplicate(job string, known []string, except *draft) error {
 		return refuse(syscall.EEXIST, "%q is too much like the job %q that is there already; choose another name", job, name)
 	}
 	for _, d := range s.present {
-		if d != except && d.job() != "" && fold(d.job()) == key {
+		if d != except && d.job() != "" && jobs.Fold(d.job()) == key {
 			return taken(d.job())
 		}
 	}
 	for name, d := range s.gone {
-		if fold(name) != key {
+		if jobs.Fold(name) != key {
 			continue
 		}
 		if name != job {
@@ -142,7 +125,7 @@ func (s *Store) duplicate(job string, known []string, except *draft) error {
 		return nil // submitted from here and deleted: this is its next revision
 	}
 	for _, name := range known {
-		if fold(name) == key && (except == nil || except.job() != name) {
+		if jobs.Fold(name) == key && (except == nil || except.job() != name) {
 			return taken(name)
 		}
 	}

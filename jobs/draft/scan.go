@@ -8,6 +8,8 @@ import (
 	"path/filepath"
 	"regexp"
 	"strings"
+
+	"github.com/openmined/syftfs/jobs"
 )
 
 // What scientists get wrong most: both work at home and fail at the owner.
@@ -27,13 +29,13 @@ func scan(dir string, n *snapshot) []string {
 		}
 		rel := m.path
 		if !n.complete {
-			rel = path.Join(codeName, rel)
+			rel = path.Join(jobs.CodeDir, rel)
 		}
 		body, err := os.ReadFile(filepath.Join(dir, filepath.FromSlash(rel)))
 		if err != nil {
 			continue
 		}
-		switch at, file := 0, strings.TrimPrefix(rel, codeName+"/"); {
+		switch at, file := 0, strings.TrimPrefix(rel, jobs.CodeDir+"/"); {
 		case resolver.Match(body):
 			at = lineOf(body, resolver)
 			out = append(out, fmt.Sprintf("%s line %d: the resolver is called with client=, which does not exist where the job runs; leave it out", visible(file), at))

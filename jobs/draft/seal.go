@@ -198,14 +198,14 @@ func (a *attempt) hand(ctx context.Context) (placed bool, err error) {
 			s.cfg.Log.Warn("removing a staged job", "op", "seal", "job", a.job, "err", rerr)
 		}
 	}()
-	f := form{dir: dir, job: a.job, snap: a.snap, install: s.cfg.Install, at: a.rec.Submitted}
+	f := form{dir: dir, id: s.id(a.job), snap: a.snap, install: s.cfg.Install, at: a.rec.Submitted}
 	if f.at.IsZero() {
 		f.at = s.cfg.Now().UTC().Truncate(time.Microsecond)
 	}
 	if err := a.snap.read(a.host, f.place); err != nil {
 		return false, a.orMoved(err)
 	}
-	if err := f.make(); err != nil {
+	if err := f.make(ctx); err != nil {
 		return false, a.orMoved(err)
 	}
 	g := f.receipt

@@ -4,6 +4,8 @@ import (
 	"context"
 	"os"
 	"time"
+
+	"github.com/openmined/syftfs/jobs"
 )
 
 // next gives the draft that is due, or how long to wait for the next one; negative: until something changes.
@@ -50,7 +52,7 @@ func isComplete(d *draft) bool {
 	if d.rec.Script {
 		return false
 	}
-	for _, name := range []string{configName, runName} {
+	for _, name := range []string{jobs.ConfigFile, jobs.RunFile} {
 		if _, err := os.Lstat(d.host(name)); err == nil {
 			return true
 		}

@@ -17,23 +17,8 @@ import (
 	"unicode/utf8"
 
 	"github.com/openmined/syftfs/fs/datasite"
+	"github.com/openmined/syftfs/jobs"
 	"golang.org/x/sys/unix"
-)
-
-// What one submission may hold.
-const (
-	maxFiles  = 5000
-	maxBytes  = 200 << 20
-	maxLevels = 32
-	maxPath   = 1024
-	maxConfig = 64 << 10
-)
-
-// The three entries of a job folder as it is stored.
-const (
-	configName = "config.yaml"
-	runName    = "run.sh"
-	codeName   = "code"
 )
 
 // snapshot is what one examination found in a draft. It is only used if the draft's generation did not move meanwhile.
@@ -81,7 +66,7 @@ func survey(host, name string, script, complete bool) (*snapshot, error) {
 		if err := checkPath(rel); err != nil {
 			return err
 		}
-		if complete && !strings.Contains(rel, "/") && rel != codeName && rel != runName && rel != configName {
+		if complete && !strings.Contains(rel, "/") && rel != jobs.CodeDir && rel != jobs.RunFile && rel != jobs.ConfigFile {
 			n.foreign = append(n.foreign, rel)
 		}
 		if e.IsDir() {
@@ -105,13 +90,13 @@ func (n *snapshot) leaveOut(rel string, e iofs.DirEntry) bool {
 	base := path.Base(rel)
 	why := ""
 	switch {
-	case !strings.Contains(rel, "/") && (base == outputsName || base == logsName), n.complete && rel == codeName+"/"+outputsName:
+	case !strings.Contains(rel, "/") && (base == jobs.OutputsDir || base == logsName), n.complete && rel == jobs.CodeDir+"/"+jobs.OutputsDir:
 		why = "results are written by the run"
 	case datasite.Excluded(base):
 		why = "never leaves the machine"
 	case strings.HasPrefix(base, "."):
 		why = "dot-files are not submitted"
-	case isRules(base):
+	case jobs.IsRuleName(base):
 		why = "rules are the owner's"
 	default:
 		return false
@@ -132,29 +117,19 @@ func (n *snapshot) add(rel string, info iofs.FileInfo) error {
 	}
 	n.files = append(n.files, member{path: rel, size: info.Size()})
 	n.size += info.Size()
-	if len(n.files) > maxFiles {
-		return refuse(syscall.EFBIG, "there are more than %d files; a job may hold %d: remove what it does not need", maxFiles, maxFiles)
+	if len(n.files) > jobs.MaxFiles {
+		return refuse(syscall.EFBIG, "there are more than %d files; a job may hold %d: remove what it does not need", jobs.MaxFiles, jobs.MaxFiles)
 	}
-	if n.size > maxBytes {
-		return refuse(syscall.EFBIG, "the files are larger than %d MiB together; a job may hold %d MiB: remove what it does not need", maxBytes>>20, maxBytes>>20)
+	if n.size > jobs.MaxBytes {
+		return refuse(syscall.EFBIG, "the files are larger than %d MiB together; a job may hold %d MiB: remove what it does not need", jobs.MaxBytes>>20, jobs.MaxBytes>>20)
 	}
 	return nil
 }
 
 // checkPath refuses paths that no submission may hold; "code/" is counted, because it comes before most of them.
 func checkPath(rel string) error {
-	if !utf8.ValidString(rel) {
-		return refuse(syscall.EINVAL, "the name %s is not UTF-8; rename the file", visible(rel))
-	}
-	if strings.ContainsFunc(rel, func(r rune) bool { return unicode.IsControl(r) || r == '\u2028' || r == '\u2029' }) {
-		return refuse(syscall.EINVAL, "the name %s has a control character; rename the file", visible(rel))
-	}
-	full := codeName + "/" + rel
-	if len(full) > maxPath {
-		return refuse(syscall.EINVAL, "the path %s is longer than %d bytes; shorten it", visible(rel), maxPath)
-	}
-	if strings.Count(full, "/") >= maxLevels {
-		return refuse(syscall.EINVAL, "the path %s is more than %d levels deep", visible(rel), maxLevels)
+	if err := jobs.CheckPath(jobs.CodeDir + "/" + rel); err != nil {
+		return refuse(syscall.EINVAL, "%v; rename it or leave it out", err)
 	}
 	return nil
 }
@@ -184,8 +159,8 @@ func (n *snapshot) read(host string, to func(m member) (dst []string)) error {
 		if err := m.copy(src, dst); err != nil {
 			return failed("seal", m.path, err)
 		}
-		if n.size += m.size; n.size > maxBytes {
-			return refuse(syscall.EFBIG, "the files are larger than %d MiB together", maxBytes>>20)
+		if n.size += m.size; n.size > jobs.MaxBytes {
+			return refuse(syscall.EFBIG, "the files are larger than %d MiB together", jobs.MaxBytes>>20)
 		}
 	}
 	return nil
