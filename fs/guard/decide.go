@@ -41,7 +41,7 @@ func (g *Guard) decide(u perm.User, p datasite.Path, dir bool, want perm.Level) 
 			Steps: []perm.Step{{Text: "The top of the mount holds datasites only; make files inside your own"}}}, nil
 	case p.Owner != g.cfg.Owner:
 		return g.replica(r), nil
-	case u != "" && u == p.Owner:
+	case g.cfg.Rules == nil && u == p.Owner:
 		return perm.Decision{Request: r, Allowed: true, Level: perm.Admin, Owner: true, Steps: []perm.Step{{Text: "Owner of path"}}}, nil
 	case g.cfg.Rules == nil:
 		return perm.Decision{Request: r, Steps: []perm.Step{{Text: noPermission}}}, nil

@@ -46,13 +46,11 @@ func (d *Denied) Error() string {
 	}
 	var b strings.Builder
 	fmt.Fprintf(&b, "%s %s: not allowed", d.Op, name)
-	if u := d.Decision.Request.User; u == perm.Anonymous {
-		b.WriteString(" for whoever is not signed in")
-	} else if u != "" {
+	if u := d.Decision.Request.User; u != "" {
 		fmt.Fprintf(&b, " for %s", u)
 	}
 	if w := d.Decision.Request.Want; w != perm.None {
-		fmt.Fprintf(&b, ", %s is needed", levelName(w))
+		fmt.Fprintf(&b, ", %s is needed", w)
 	}
 	if f := d.Decision.By.File; f != "" {
 		fmt.Fprintf(&b, ", decided by %s", f)
@@ -68,20 +66,6 @@ func (d *Denied) Error() string {
 		fmt.Fprintf(&b, ". Ask %s to grant it.", d.Path.Owner)
 	}
 	return b.String()
-}
-
-func levelName(l perm.Level) string {
-	switch l {
-	case perm.Read:
-		return "read"
-	case perm.Create:
-		return "create"
-	case perm.Write:
-		return "write"
-	case perm.Admin:
-		return "admin"
-	}
-	return "none"
 }
 
 // hidden is the answer about what does not exist for this user, whether it is there or not.

@@ -94,18 +94,23 @@ func (v *View) make(op string, p datasite.Path, do func(a actor, n *news) error)
 		if err := do(a, &n); err != nil {
 			return err
 		}
-		// The maker is told what it made even where it may not see it afterwards.
-		if e, err = v.g.tree.Stat(p); err != nil {
-			return err
-		}
-		d, err := v.g.decide(a.id.Subject, p, e.Mode.IsDir(), perm.Read)
-		if err != nil {
-			return err
-		}
-		e, err = v.show(a, p, e, d)
+		e, err = v.outcome(a, p)
 		return err
 	})
 	return e, err
+}
+
+// outcome tells what p is after an operation, also to those who may not see it any more because of what they did.
+func (v *View) outcome(a actor, p datasite.Path) (datasite.Entry, error) {
+	e, err := v.g.tree.Stat(p)
+	if err != nil {
+		return e, err
+	}
+	d, err := v.g.decide(a.id.Subject, p, e.Mode.IsDir(), perm.Read)
+	if err != nil {
+		return e, err
+	}
+	return v.show(a, p, e, d)
 }
 
 // locked resolves the actor, runs do with the locks held, and tells the news after they are dropped.

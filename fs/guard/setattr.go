@@ -133,7 +133,7 @@ func (v *View) setAttr(ctx context.Context, a actor, p datasite.Path, at Attr, n
 			return before, err
 		}
 	}
-	return v.stat("setattr", a, p)
+	return v.outcome(a, p)
 }
 
 // recordAttr keeps what is known about the file true: new bytes are a change; new dates alone would look like one after a crash.
