@@ -365,7 +365,7 @@ func (g *pubGlob) wraps(name string) bool {
 }
 
 func (g *pubGlob) matchGlob(rel string, v *vars) bool {
-	if g.odd && !utf8.ValidString(rel) {
+	if rel == "" || g.odd && !utf8.ValidString(rel) {
 		return false
 	}
 	glob := g.glob
