@@ -143,12 +143,12 @@ func (f *File) CopyTo(dst *File, offIn, offOut int64, length int) (int, error) {
 	}
 	if dst == f { // the lock is not taken twice: a Close that waits in between would never end
 		err := f.do("copy", func(fd int) error { return copyRange(fd, fd) })
-		return n, err
+		return max(n, 0), err
 	}
 	err := f.do("copy", func(in int) error {
 		return dst.do("copy", func(out int) error { return copyRange(in, out) })
 	})
-	return n, err
+	return max(n, 0), err
 }
 
 // Sync makes the bytes durable; with dataOnly not the dates.
