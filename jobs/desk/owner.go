@@ -1,0 +1,416 @@
+package desk
+
+import (
+	"context"
+	"errors"
+	iofs "io/fs"
+	"path"
+	"slices"
+	"strings"
+	"sync"
+	"syscall"
+	"time"
+
+	"github.com/openmined/syftfs/fs/datasite"
+	"github.com/openmined/syftfs/fs/virtual"
+	"github.com/openmined/syftfs/jobs"
+	"github.com/openmined/syftfs/perm"
+)
+
+// Intake gives the copy of a submission that is shown, approved and run; the engine fits it.
+type Intake interface {
+	Intake(id jobs.ID) (iofs.FS, error)
+}
+
+// Decider takes the owner's decision. by is the address of who decides.
+type Decider interface {
+	Approve(ctx context.Context, id jobs.ID, by perm.User, a jobs.Approval) error
+	Reject(ctx context.Context, id jobs.ID, by perm.User, reason string) error
+}
+
+// Held gives the results that were not released yet, and releases them.
+type Held interface {
+	// FS holds the results of the last run that are still held; fs.ErrNotExist if there are none.
+	FS(id jobs.ID) (iofs.FS, error)
+	// Release moves entries of its top folder to outputs/, and lets the submitter read them.
+	Release(ctx context.Context, id jobs.ID, names []string) error
+}
+
+// OwnerConfig is what the owner's view is made of. Held and Now may be nil.
+type OwnerConfig struct {
+	Owner  perm.User
+	By     perm.User // who decides through this mount; the owner if empty
+	Jobs   Jobs
+	Intake Intake
+	Decide Decider
+	Held   Held
+	Tree   Tree
+	Now    func() time.Time
+}
+
+// Owner is <owner>/jobs/ in the owner's mount: <submitter>/<job>/, one folder joined from what was submitted and what was
+// answered. What is shown of the submission is the intake copy: what is read is what is approved.
+type Owner struct {
+	cfg OwnerConfig
+
+	mu      sync.Mutex
+	scratch map[jobs.ID]map[string]*scratch
+	notify  func(rel string)
+}
+
+// NewOwner makes the owner's view.
+func NewOwner(cfg OwnerConfig) *Owner {
+	if cfg.By == "" {
+		cfg.By = cfg.Owner
+	}
+	if cfg.Now == nil {
+		cfg.Now = time.Now
+	}
+	return &Owner{cfg: cfg, scratch: map[jobs.ID]map[string]*scratch{}}
+}
+
+// OnChange sets who is told the paths, relative to jobs/, that do not show what they showed before. Set it before serving.
+func (o *Owner) OnChange(fn func(rel string)) {
+	o.mu.Lock()
+	defer o.mu.Unlock()
+	o.notify = fn
+}
+
+// Moved is called when a job's state moved: mounts are told which names came, went or read differently.
+func (o *Owner) Moved(id jobs.ID) {
+	if id.Owner != o.cfg.Owner {
+		return
+	}
+	base := path.Join(string(id.Submitter), id.Name)
+	o.tell(string(id.Submitter), base)
+	for _, name := range []string{statusName, decisionName, jobs.StateFile, jobs.ConfigFile, jobs.RunFile, jobs.CodeDir, jobs.OutputsDir, logsName, heldName} {
+		o.tell(path.Join(base, name))
+	}
+}
+
+// tell calls the listener without a lock.
+func (o *Owner) tell(rels ...string) {
+	o.mu.Lock()
+	fn := o.notify
+	o.mu.Unlock()
+	if fn == nil {
+		return
+	}
+	for _, rel := range rels {
+		fn(rel)
+	}
+}
+
+// place is a path below jobs/, taken apart.
+type place struct {
+	id   jobs.ID
+	sub  string // below the job's folder
+	deep int    // how many segments there are: 0 jobs/, 1 a submitter, 2 a job, 3 and more below it
+}
+
+func (o *Owner) place(rel string) place {
+	p := place{id: jobs.ID{Owner: o.cfg.Owner}}
+	if rel == "" {
+		return p
+	}
+	parts := strings.SplitN(rel, "/", 3)
+	p.deep = len(parts)
+	p.id.Submitter = perm.User(parts[0])
+	if len(parts) > 1 {
+		p.id.Name = parts[1]
+	}
+	if len(parts) > 2 {
+		p.sub = parts[2]
+	}
+	return p
+}
+
+// Lookup tells about one name.
+func (o *Owner) Lookup(ctx context.Context, rel string) (virtual.Entry, error) {
+	p := o.place(rel)
+	switch p.deep {
+	case 0:
+		return folder("", time.Time{}), nil
+	case 1:
+		for _, j := range o.cfg.Jobs.List() {
+			if j.ID.Submitter == p.id.Submitter {
+				return folder(rel, time.Time{}), nil
+			}
+		}
+		return virtual.Entry{}, missing("lookup", rel)
+	}
+	j, err := o.job(p.id)
+	if err != nil {
+		return virtual.Entry{}, err
+	}
+	if p.deep == 2 {
+		e := folder(p.id.Name, j.State.ReceivedAt)
+		if j.Status == jobs.Pending {
+			e.Mode = 0o755 // an editor may save DECISION here
+		}
+		return e, nil
+	}
+	return o.item(ctx, j, p.sub)
+}
+
+// job gives one job; names that cannot be one are not there.
+func (o *Owner) job(id jobs.ID) (jobs.Job, error) {
+	j, err := o.cfg.Jobs.Get(id)
+	if err != nil {
+		return jobs.Job{}, err
+	}
+	if j.ID != id {
+		return jobs.Job{}, missing("lookup", id.String())
+	}
+	return j, nil
+}
+
+// item is one name below a job's folder.
+func (o *Owner) item(ctx context.Context, j jobs.Job, sub string) (virtual.Entry, error) {
+	first, rest, _ := strings.Cut(sub, "/")
+	switch first {
+	case statusName, decisionName, jobs.StateFile:
+		if rest != "" {
+			return virtual.Entry{}, missing("lookup", sub)
+		}
+		mode, body, err := o.text(ctx, j, first)
+		if err != nil {
+			return virtual.Entry{}, err
+		}
+		return textEntry(first, mode, body, o.at(j)), nil
+	case jobs.ConfigFile, jobs.RunFile, jobs.CodeDir:
+		fsys, err := o.cfg.Intake.Intake(j.ID)
+		if err != nil {
+			return virtual.Entry{}, err
+		}
+		return lookupIn(fsys, sub)
+	case heldName:
+		fsys, err := o.held(j.ID)
+		if err != nil {
+			return virtual.Entry{}, err
+		}
+		if rest == "" {
+			return folder(heldName, o.at(j)), nil
+		}
+		return lookupIn(fsys, rest)
+	case jobs.OutputsDir:
+		return o.outputs(ctx, j, rest)
+	case logsName:
+		return o.logs(ctx, j, rest)
+	}
+	if e, ok := o.scratchEntry(j.ID, sub); ok {
+		return e, nil
+	}
+	return virtual.Entry{}, missing("lookup", sub)
+}
+
+// at is the time that the made files show: of the last thing that happened to the job.
+func (o *Owner) at(j jobs.Job) time.Time {
+	at := j.State.ReceivedAt
+	for _, t := range []time.Time{j.State.ApprovedAt, j.State.RejectedAt, j.State.CompletedAt} {
+		if t.After(at) {
+			at = t
+		}
+	}
+	return at
+}
+
+// outputs is a folder of ours over the stored one, so that results can be moved into it before it exists.
+func (o *Owner) outputs(ctx context.Context, j jobs.Job, rest string) (virtual.Entry, error) {
+	dir := j.ID.Review().Join(jobs.OutputsDir)
+	if rest != "" {
+		name, deeper, _ := strings.Cut(rest, "/")
+		if deeper != "" {
+			return virtual.Entry{}, missing("lookup", path.Join(jobs.OutputsDir, rest)) // the gate answers below a stored folder
+		}
+		p, err := dir.Child(name)
+		if err != nil {
+			return virtual.Entry{}, missing("lookup", path.Join(jobs.OutputsDir, rest))
+		}
+		if datasite.IsRuleName(name) {
+			return virtual.Entry{}, missing("lookup", path.Join(jobs.OutputsDir, rest))
+		}
+		if _, err := o.cfg.Tree.Stat(ctx, p); err != nil {
+			return virtual.Entry{}, err
+		}
+		return stored(name, p), nil
+	}
+	e, err := o.cfg.Tree.Stat(ctx, dir)
+	if err == nil {
+		out := folder(jobs.OutputsDir, e.Stamp.MTime)
+		out.Mode = 0o755
+		return out, nil
+	}
+	if !errors.Is(err, iofs.ErrNotExist) {
+		return virtual.Entry{}, err
+	}
+	if _, err := o.held(j.ID); err != nil {
+		return virtual.Entry{}, err
+	}
+	out := folder(jobs.OutputsDir, o.at(j))
+	out.Mode = 0o755
+	return out, nil
+}
+
+// logs is a folder of ours over the three files of the review folder.
+func (o *Owner) logs(ctx context.Context, j jobs.Job, rest string) (virtual.Entry, error) {
+	if rest != "" {
+		if !slices.Contains(logFiles, rest) {
+			return virtual.Entry{}, missing("lookup", path.Join(logsName, rest))
+		}
+		p := j.ID.Review().Join(rest)
+		if _, err := o.cfg.Tree.Stat(ctx, p); err != nil {
+			return virtual.Entry{}, err
+		}
+		return stored(rest, p), nil
+	}
+	for _, name := range logFiles {
+		if _, err := o.cfg.Tree.Stat(ctx, j.ID.Review().Join(name)); err == nil {
+			return folder(logsName, o.at(j)), nil
+		}
+	}
+	return virtual.Entry{}, missing("lookup", logsName)
+}
+
+// held gives the results that wait for release, if there are any.
+func (o *Owner) held(id jobs.ID) (iofs.FS, error) {
+	if o.cfg.Held == nil {
+		return nil, missing("lookup", heldName)
+	}
+	fsys, err := o.cfg.Held.FS(id)
+	if err != nil {
+		return nil, err
+	}
+	entries, err := iofs.ReadDir(fsys, ".")
+	if err != nil {
+		return nil, err
+	}
+	if len(entries) == 0 {
+		return nil, missing("lookup", heldName)
+	}
+	return fsys, nil
+}
+
+// List lists a folder.
+func (o *Owner) List(ctx context.Context, rel string) ([]virtual.Entry, error) {
+	p := o.place(rel)
+	switch p.deep {
+	case 0, 1:
+		return o.listJobs(p)
+	}
+	j, err := o.job(p.id)
+	if err != nil {
+		return nil, err
+	}
+	if p.deep == 2 {
+		return o.listJob(ctx, j)
+	}
+	first, rest, _ := strings.Cut(p.sub, "/")
+	switch first {
+	case jobs.CodeDir:
+		fsys, err := o.cfg.Intake.Intake(j.ID)
+		if err != nil {
+			return nil, err
+		}
+		return listIn(fsys, p.sub)
+	case heldName:
+		fsys, err := o.held(j.ID)
+		if err != nil {
+			return nil, err
+		}
+		if rest == "" {
+			rest = "."
+		}
+		return listIn(fsys, rest)
+	case jobs.OutputsDir:
+		if rest == "" {
+			return o.listOutputs(ctx, j)
+		}
+	case logsName:
+		if rest == "" {
+			return o.listLogs(ctx, j)
+		}
+	}
+	if _, err := o.item(ctx, j, p.sub); err != nil {
+		return nil, err
+	}
+	return nil, &iofs.PathError{Op: "readdir", Path: rel, Err: syscall.ENOTDIR}
+}
+
+func (o *Owner) listJobs(p place) ([]virtual.Entry, error) {
+	seen := map[string]bool{}
+	var out []virtual.Entry
+	for _, j := range o.cfg.Jobs.List() {
+		name, at := string(j.ID.Submitter), time.Time{}
+		if p.deep == 1 {
+			if j.ID.Submitter != p.id.Submitter {
+				continue
+			}
+			name, at = j.ID.Name, j.State.ReceivedAt
+		}
+		if !seen[name] && datasite.CheckName(name) == nil {
+			seen[name] = true
+			out = append(out, folder(name, at))
+		}
+	}
+	if p.deep == 1 && len(out) == 0 {
+		return nil, missing("readdir", string(p.id.Submitter))
+	}
+	slices.SortFunc(out, byName)
+	return out, nil
+}
+
+func byName(a, b virtual.Entry) int { return strings.Compare(a.Name, b.Name) }
+
+func (o *Owner) listJob(ctx context.Context, j jobs.Job) ([]virtual.Entry, error) {
+	var out []virtual.Entry
+	for _, name := range []string{jobs.CodeDir, jobs.ConfigFile, jobs.RunFile, statusName, jobs.StateFile, decisionName, heldName, jobs.OutputsDir, logsName} {
+		e, err := o.item(ctx, j, name)
+		if errors.Is(err, iofs.ErrNotExist) {
+			continue
+		}
+		if err != nil {
+			return nil, err
+		}
+		out = append(out, e)
+	}
+	out = append(out, o.scratchEntries(j.ID)...)
+	slices.SortFunc(out, byName)
+	return out, nil
+}
+
+func (o *Owner) listOutputs(ctx context.Context, j jobs.Job) ([]virtual.Entry, error) {
+	if _, err := o.outputs(ctx, j, ""); err != nil {
+		return nil, err
+	}
+	dir := j.ID.Review().Join(jobs.OutputsDir)
+	entries, err := o.cfg.Tree.List(ctx, dir)
+	if errors.Is(err, iofs.ErrNotExist) {
+		return nil, nil
+	}
+	if err != nil {
+		return nil, err
+	}
+	var out []virtual.Entry
+	for _, e := range entries {
+		if !datasite.IsRuleName(e.Name) {
+			out = append(out, stored(e.Name, dir.Join(e.Name)))
+		}
+	}
+	return out, nil
+}
+
+func (o *Owner) listLogs(ctx context.Context, j jobs.Job) ([]virtual.Entry, error) {
+	var out []virtual.Entry
+	for _, name := range logFiles {
+		if e, err := o.logs(ctx, j, name); err == nil {
+			out = append(out, e)
+		} else if !errors.Is(err, iofs.ErrNotExist) {
+			return nil, err
+		}
+	}
+	if len(out) == 0 {
+		return nil, missing("readdir", logsName)
+	}
+	return out, nil
+}
