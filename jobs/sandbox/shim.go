@@ -1,0 +1,416 @@
+package sandbox
+
+import (
+	"bufio"
+	"encoding/json"
+	"errors"
+	"fmt"
+	"os"
+	"os/exec"
+	"runtime"
+	"strconv"
+	"strings"
+	"syscall"
+	"time"
+
+	"golang.org/x/sys/unix"
+)
+
+// Descriptors of the shim: 1 and 2 are the job's streams, then
+const (
+	fdControl = 3 // the plan, then commands; its end means that the daemon is gone
+	fdReport  = 4
+	fdCgroup  = 5 // and following
+)
+
+// shim is the process between the daemon and bubblewrap. It is process 1 of a process namespace of its own: when it
+// dies, so does everything below it, and when it has no child left, nothing is left.
+type shim struct {
+	plan    plan
+	tree    tree
+	control *bufio.Reader
+	report  *json.Encoder
+	dest    *os.Root // where results go, opened before the machine's files are left
+	tasks   []*os.File
+	group   *os.File
+}
+
+// shimMain is the whole life of the shim. An error is one of the channel to the daemon; everything else is reported through it.
+func shimMain() error {
+	if os.Getpid() != 1 {
+		return errors.New("this part is started by the sandbox only")
+	}
+	s := &shim{control: bufio.NewReader(os.NewFile(fdControl, "control"))}
+	out := os.NewFile(fdReport, "report")
+	s.report = json.NewEncoder(out)
+	for _, fd := range []int{fdControl, fdReport} {
+		unix.CloseOnExec(fd)
+	}
+	line, err := s.control.ReadBytes('\n')
+	if err != nil {
+		return fmt.Errorf("read the plan: %w", err)
+	}
+	if err := json.Unmarshal(line, &s.plan); err != nil {
+		return fmt.Errorf("read the plan: %w", err)
+	}
+	if err := s.prepare(); err != nil {
+		var ds *datasetError
+		return s.report.Encode(report{Setup: err.Error(), Dataset: errors.As(err, &ds)})
+	}
+	res, err := s.supervise()
+	if err != nil {
+		return s.report.Encode(report{Setup: err.Error()})
+	}
+	return s.report.Encode(report{Result: res})
+}
+
+// prepare builds the private tree and enters it.
+func (s *shim) prepare() error {
+	next := fdCgroup
+	take := func(name string) *os.File {
+		unix.CloseOnExec(next)
+		f := os.NewFile(uintptr(next), name)
+		next++
+		return f
+	}
+	for range s.plan.CgroupTasks {
+		s.tasks = append(s.tasks, take("tasks"))
+	}
+	if s.plan.CgroupDir {
+		s.group = take("cgroup")
+	}
+	unix.Umask(0o022)
+	if err := unix.Mount("", "/", "", unix.MS_REC|unix.MS_PRIVATE, ""); err != nil {
+		return fmt.Errorf("make the mounts private: %w", err)
+	}
+	// This namespace's own processes, for the id-mapped mount and for whoever looks up itself.
+	if err := unix.Mount("proc", "/proc", "proc", unix.MS_NOSUID|unix.MS_NODEV|unix.MS_NOEXEC, ""); err != nil {
+		return fmt.Errorf("mount /proc: %w", err)
+	}
+	if err := limitPIDs(s.plan.Limits.Processes); err != nil {
+		return err
+	}
+	var err error
+	if s.dest, err = os.OpenRoot(s.plan.Results); err != nil {
+		return err
+	}
+	s.tree = tree{plan: s.plan}
+	if err := s.tree.system(); err != nil {
+		return err
+	}
+	if err := s.tree.datasets(); err != nil {
+		return err
+	}
+	return s.tree.attach()
+}
+
+// limitPIDs bounds the numbers of this process namespace where it has a bound of its own: a second wall behind the limit
+// of processes. Before Linux 6.14 the file is the whole machine's, and is left alone.
+func limitPIDs(processes int64) error {
+	var u unix.Utsname
+	if err := unix.Uname(&u); err != nil {
+		return fmt.Errorf("uname: %w", err)
+	}
+	if !atLeast(unix.ByteSliceToString(u.Release[:]), 6, 14) {
+		return nil
+	}
+	// The kernel keeps the first 300 numbers for the first round, and ours need some too.
+	const kept, ours = 300, 64
+	if err := os.WriteFile("/proc/sys/kernel/pid_max", []byte(strconv.FormatInt(kept+ours+processes, 10)), 0); err != nil {
+		return fmt.Errorf("bound the process numbers: %w", err)
+	}
+	return nil
+}
+
+// status is what bubblewrap says on --json-status-fd, a document each.
+type status struct {
+	ChildPid int  `json:"child-pid"`
+	ExitCode *int `json:"exit-code"`
+}
+
+// job is a started bubblewrap.
+type job struct {
+	waited chan error  // bubblewrap itself ended
+	status chan status // closed at the end of the stream
+	failed chan string // from /.init; empty when the job was started
+}
+
+// start runs bubblewrap from a thread of its own that lives as long as it does: its parent-death signal follows the thread.
+func (s *shim) start() (*job, error) {
+	p := s.plan
+	ip := initPlan{Processes: p.Limits.Processes, CountAll: !p.ByMemory, Failed: 5, Command: []string{"/bin/bash", "run.sh"}}
+	if p.Landlock {
+		ip.Rules = s.tree.rules()
+	}
+	if !p.ByCPU {
+		ip.Pin = p.CPUs
+	}
+	if p.Test != nil {
+		b, err := json.Marshal(p.Test)
+		if err != nil {
+			return nil, err
+		}
+		ip.Command = []string{insideInit, argTest, string(b)}
+	}
+	b, err := json.Marshal(ip)
+	if err != nil {
+		return nil, err
+	}
+	args, err := sealedArgs(s.tree.bwrapArgs())
+	if err != nil {
+		return nil, err
+	}
+	defer args.Close()
+	statusR, statusW, err := os.Pipe()
+	if err != nil {
+		return nil, err
+	}
+	failedR, failedW, err := os.Pipe()
+	if err != nil {
+		return nil, err
+	}
+	cmd := exec.Command(treeBwrap, "--args", "3", "--", insideInit, argInit, string(b))
+	cmd.Env = []string{"PATH=/usr/bin:/bin", "LANG=C.UTF-8"}
+	cmd.Dir = "/"
+	cmd.Stdin, cmd.Stdout, cmd.Stderr = os.Stdin, os.Stdout, os.Stderr
+	cmd.ExtraFiles = []*os.File{args, statusW, failedW}
+	cmd.SysProcAttr = &syscall.SysProcAttr{Pdeathsig: syscall.SIGKILL}
+	if p.Root {
+		cmd.SysProcAttr.Credential = &syscall.Credential{Uid: uint32(p.UID), Gid: uint32(p.GID)}
+	}
+	if s.group != nil {
+		cmd.SysProcAttr.UseCgroupFD, cmd.SysProcAttr.CgroupFD = true, int(s.group.Fd())
+	}
+	j := &job{waited: make(chan error, 1), status: make(chan status, 4), failed: make(chan string, 1)}
+	started := make(chan error, 1)
+	go func() {
+		runtime.LockOSThread() // never unlocked: the thread's rights and cgroups are the job's, not ours
+		err := s.startHere(cmd)
+		started <- err
+		if err == nil {
+			j.waited <- cmd.Wait()
+		}
+	}()
+	err = <-started
+	statusW.Close()
+	failedW.Close()
+	if err != nil {
+		statusR.Close()
+		failedR.Close()
+		return nil, err
+	}
+	go func() {
+		defer close(j.status)
+		for dec := json.NewDecoder(statusR); ; {
+			var st status
+			if dec.Decode(&st) != nil { // its end; nothing of what bubblewrap says is needed beyond it
+				return
+			}
+			j.status <- st
+		}
+	}()
+	go func() {
+		b := make([]byte, 4096)
+		n, _ := failedR.Read(b) // the end, without a word, when all went well
+		j.failed <- string(b[:max(n, 0)])
+	}()
+	return j, nil
+}
+
+// startHere starts cmd from this thread, in the job's cgroups and without the rights that the shim has.
+func (s *shim) startHere(cmd *exec.Cmd) error {
+	for _, t := range s.tasks {
+		if _, err := t.WriteString("0"); err != nil { // this thread; what it starts inherits it
+			return fmt.Errorf("enter the cgroup: %w", err)
+		}
+	}
+	if !s.plan.Root {
+		if err := unix.Prctl(unix.PR_CAP_AMBIENT, unix.PR_CAP_AMBIENT_CLEAR_ALL, 0, 0, 0); err != nil {
+			return fmt.Errorf("give up capabilities: %w", err)
+		}
+	}
+	hdr := unix.CapUserHeader{Version: unix.LINUX_CAPABILITY_VERSION_3}
+	var caps [2]unix.CapUserData
+	if err := unix.Capget(&hdr, &caps[0]); err != nil {
+		return fmt.Errorf("read capabilities: %w", err)
+	}
+	caps[0].Inheritable, caps[1].Inheritable = 0, 0
+	if err := unix.Capset(&hdr, &caps[0]); err != nil {
+		return fmt.Errorf("give up capabilities: %w", err)
+	}
+	if err := cmd.Start(); err != nil {
+		return fmt.Errorf("start bubblewrap: %w", err)
+	}
+	return nil
+}
+
+// sealedArgs is a file in memory with every argument and a zero byte behind each.
+func sealedArgs(args []string) (*os.File, error) {
+	fd, err := unix.MemfdCreate("args", unix.MFD_CLOEXEC)
+	if err != nil {
+		return nil, fmt.Errorf("memfd_create: %w", err)
+	}
+	f := os.NewFile(uintptr(fd), "args")
+	_, err = f.WriteString(strings.Join(args, "\x00") + "\x00")
+	if err == nil {
+		_, err = f.Seek(0, 0)
+	}
+	if err != nil {
+		f.Close()
+		return nil, err
+	}
+	return f, nil
+}
+
+// supervise runs the job to its end, by whatever cause, and collects. An error means that no job was started.
+func (s *shim) supervise() (*outcome, error) {
+	commands := make(chan string)
+	go s.listen(commands)
+	w := newWatch(s.plan)
+	j, err := s.start()
+	if err != nil {
+		return nil, err
+	}
+	if err := s.report.Encode(report{Started: true}); err != nil {
+		return nil, err
+	}
+	reason, why := "", ""
+	var grace <-chan time.Time
+	stop := func(r, note string, gently bool) {
+		if reason != "" {
+			return
+		}
+		reason, why = r, note
+		if gently {
+			terminate()
+			grace = time.After(s.plan.Grace)
+			return
+		}
+		killAll()
+	}
+	limit := time.NewTimer(s.plan.Limits.Timeout) // monotonic
+	defer limit.Stop()
+	tick := time.NewTimer(w.every)
+	defer tick.Stop()
+	res := &outcome{Code: -1}
+	exited, owner := false, -1
+	statuses := j.status
+	for running := true; running || statuses != nil; {
+		select {
+		case st, ok := <-statuses:
+			switch {
+			case !ok:
+				statuses = nil
+			case st.ExitCode != nil:
+				res.Code, exited = *st.ExitCode, true
+			case st.ChildPid > 0:
+				if owner = ownerOf(st.ChildPid); owner == 0 {
+					stop(reasonSetup, "the job would be root outside", false)
+				}
+			}
+		case <-j.waited:
+			running = false
+			killAll() // whoever holds a pipe must not hold us
+		case <-limit.C:
+			stop(reasonTimeout, "", true)
+		case c, ok := <-commands:
+			switch {
+			case !ok:
+				reason = "" // nobody is left to report to
+				stop(reasonInterrupted, "", false)
+				commands = nil
+			case c == reasonCancelled:
+				stop(c, "", true)
+			default:
+				stop(c, "", false)
+			}
+		case <-grace:
+			killAll()
+			grace = nil
+		case <-tick.C:
+			if over := w.look(); over != "" {
+				stop(reasonMemory, over, false)
+			}
+			tick.Reset(w.every)
+		}
+	}
+	if err := endAll(); err != nil {
+		return nil, err
+	}
+	if err := s.report.Encode(report{Ended: true}); err != nil {
+		return nil, err
+	}
+	if failed := <-j.failed; failed != "" {
+		return nil, errors.New(failed)
+	}
+	res.Reason = reason
+	if why != "" {
+		res.Notes = append(res.Notes, why)
+	}
+	if owner <= 0 {
+		return nil, errors.New("the job's uid outside could not be seen to be another one than 0")
+	}
+	if reason != "" {
+		res.Code = -1
+	} else if !exited {
+		return nil, errors.New("bubblewrap could not make the sandbox; what it said is above")
+	}
+	if res.Reason == "" && res.Code != 0 && w.full {
+		res.Reason = reasonProcesses
+	}
+	if s.plan.Test == nil && reason != reasonCancelled && reason != reasonInterrupted {
+		s.collect(res)
+	}
+	return res, nil
+}
+
+// ownerOf is the real uid of a process as the shim sees it, which is as the daemon sees it; -1 if it cannot be seen.
+func ownerOf(pid int) int {
+	b, err := os.ReadFile("/proc/" + strconv.Itoa(pid) + "/status")
+	if err != nil {
+		return -1
+	}
+	for line := range strings.Lines(string(b)) {
+		if v, ok := strings.CutPrefix(line, "Uid:"); ok {
+			if f := strings.Fields(v); len(f) > 0 {
+				if uid, err := strconv.Atoi(f[0]); err == nil {
+					return uid
+				}
+			}
+		}
+	}
+	return -1
+}
+
+// listen passes on what the daemon commands, a word a line, until it is gone.
+func (s *shim) listen(to chan<- string) {
+	defer close(to)
+	for {
+		line, err := s.control.ReadString('\n')
+		if err != nil {
+			return
+		}
+		to <- strings.TrimSpace(line)
+	}
+}
+
+// killAll kills everything in the shim's process namespace but the shim.
+func killAll() {
+	_ = unix.Kill(-1, unix.SIGKILL) // ESRCH: nothing is left
+}
+
+// endAll kills what is left and waits until nothing is: every process of this namespace is a child of ours by then.
+func endAll() error {
+	killAll()
+	for {
+		var ws unix.WaitStatus
+		_, err := unix.Wait4(-1, &ws, unix.WALL, nil)
+		switch {
+		case errors.Is(err, unix.EINTR), err == nil:
+		case errors.Is(err, unix.ECHILD):
+			return nil
+		default:
+			return fmt.Errorf("wait for the job's processes: %w", err)
+		}
+	}
+}
