@@ -61,10 +61,20 @@ func (r *recovery) gone(own datasite.Path) error {
 	return err
 }
 
+// wholeFolder is the size in the recorded stamp of a folder that was put in place as a whole. No file has it, and an
+// inode number alone is used again soon after a file went.
+const wholeFolder = -1
+
+// asPlaced is what is recorded about such a folder.
+func asPlaced(e datasite.Entry) datasite.Known {
+	e.Stamp.Size = wholeFolder
+	return datasite.Known{Stamp: e.Stamp}
+}
+
 // placed reports whether k was recorded when the folder e was put in place as a whole. Its files are not known one by one:
 // they are what was placed as long as they are older than that rename.
 func placed(e datasite.Entry, k datasite.Known) bool {
-	return e.Mode.IsDir() && k.Stamp.Dev == e.Stamp.Dev && k.Stamp.Ino == e.Stamp.Ino
+	return e.Mode.IsDir() && k.Stamp.Size == wholeFolder && k.Stamp.Dev == e.Stamp.Dev && k.Stamp.Ino == e.Stamp.Ino
 }
 
 // folder compares everything below p. whole is when the innermost folder around it was placed as a whole, if one was.

@@ -241,7 +241,7 @@ func (m *move) swapped(ctx context.Context, p datasite.Path, now datasite.Entry)
 	c := datasite.Change{Path: p, Before: m.v.g.known(p)}
 	switch {
 	case now.Mode.IsDir():
-		c.Op, c.After = datasite.OpPlace, datasite.Known{Stamp: e.Stamp}
+		c.Op, c.After = datasite.OpPlace, asPlaced(e)
 	case now.Mode.IsRegular():
 		c.Op, c.After = datasite.OpWrite, datasite.Known{Stamp: e.Stamp}
 	default:

@@ -151,7 +151,7 @@ var errNoDelivery = errors.New("not a job of one's own in a peer's inbox")
 
 // Place puts a whole folder at c.Path: copied from src to a hidden staging folder at the root of the backing tree, synced,
 // moved in by one rename (exchange if it exists, the old one removed after), recorded as one committed change c. Missing parents are made.
-// By, Origin and At of c are filled in where they are not given, After gets the stamp of the folder. The steps are named
+// By, Origin and At of c are filled in where they are not given, After.Stamp is that of the folder, with size -1. The steps are named
 // place:copy, place:sync, place:rename, place:sync-dir and place:remove.
 func (v *View) Place(ctx context.Context, c datasite.Change, src iofs.FS) error {
 	const op = "place"
@@ -196,7 +196,7 @@ func (v *View) Place(ctx context.Context, c datasite.Change, src iofs.FS) error 
 		if err != nil {
 			return err
 		}
-		c.After.Stamp = e.Stamp
+		c.After.Stamp = asPlaced(e).Stamp
 		return v.commit(ctx, a, c)
 	})
 	if err != nil && placed {
