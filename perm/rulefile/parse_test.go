@@ -1,0 +1,344 @@
+package rulefile_test
+
+import (
+	"errors"
+	"fmt"
+	iofs "io/fs"
+	"os"
+	"path/filepath"
+	"reflect"
+	"strings"
+	"testing"
+
+	"github.com/google/go-cmp/cmp"
+	"github.com/openmined/syftfs/perm"
+	"github.com/openmined/syftfs/perm/rulefile"
+	"gopkg.in/yaml.v3"
+)
+
+const (
+	pubName  = "/alice@x.org/a b/syft.pub.yaml"
+	permName = "/alice@x.org/syftperm.yaml"
+)
+
+func TestParsePub(t *testing.T) {
+	const src = "\ufeffterminal: Yes\nrules:\n- pattern: 2024\n  access:\n    admin:\n    write: [~, bob@x.org, null]\n    read: ['*', USER, 7]\n" +
+		"  limits: {maxFileSize: 0x10, max_files: 1, maxFiles: 3, allow_dirs: no, allowSymlinks: on}\n- access: {}\n  pattern: '**'\n  limits:\n"
+	got, problems, err := rulefile.Parse(pubName, []byte(src))
+	if err != nil {
+		t.Fatal(err)
+	}
+	want := perm.Ruleset{Dir: "a b", Kind: perm.KindPub, Terminal: true, From: perm.Source{File: pubName}, Rules: []perm.Rule{
+		{
+			Pattern: "2024", Grants: map[perm.Level][]string{perm.Write: {"bob@x.org"}, perm.Read: {"*", "USER", "7"}},
+			Limits: perm.Limits{MaxFileSize: 16, MaxFiles: 3, NoDirs: true, AllowSymlinks: true}, From: perm.Source{File: pubName, Line: 3},
+		},
+		{Pattern: "**", Grants: map[perm.Level][]string{}, From: perm.Source{File: pubName, Line: 9}},
+	}}
+	if diff := cmp.Diff(want, got); diff != "" {
+		t.Error(diff)
+	}
+	var texts []string
+	for _, p := range problems {
+		texts = append(texts, p.String())
+	}
+	if diff := cmp.Diff([]string{
+		`line 7, column 23: rules[0].access.read: names nobody: "7": it has no @: not an e-mail address that can name a datasite`,
+		`line 8, column 31: rules[0].limits.max_files: unknown key; it is ignored`,
+	}, texts); diff != "" {
+		t.Error(diff)
+	}
+}
+
+func TestParsePerm(t *testing.T) {
+	const src = "- {path: '**', permissions: Read, user: '*'}\n- path: a/{useremail}\n  permissions: [WRITE, admin]\n  user: bob@x.org\n  type: disallow\n" +
+		"- {path: b, permissions: [create], user: bob@x.org, allow: false}\n"
+	got, problems, err := rulefile.Parse(permName, []byte(src))
+	if err != nil || len(problems) != 0 {
+		t.Fatal(err, problems)
+	}
+	from := func(line int) perm.Source { return perm.Source{File: permName, Line: line} }
+	want := perm.Ruleset{Kind: perm.KindPerm, From: from(0), Rules: []perm.Rule{
+		{Pattern: "**", Grants: map[perm.Level][]string{perm.Read: {"*"}}, From: from(1)},
+		{Pattern: "a/{useremail}", Deny: true, Grants: map[perm.Level][]string{perm.Write: {"bob@x.org"}, perm.Admin: {"bob@x.org"}}, From: from(2)},
+		{Pattern: "b", Deny: true, Grants: map[perm.Level][]string{perm.Create: {"bob@x.org"}}, From: from(6)},
+	}}
+	if diff := cmp.Diff(want, got); diff != "" {
+		t.Error(diff)
+	}
+}
+
+func TestMergeKeys(t *testing.T) {
+	const src = "base: &b {read: [bob@x.org], write: [carol@x.org]}\nmore: &m {write: [dan@x.org], admin: [eve@x.org]}\n" +
+		"rules:\n- pattern: a\n  access: {<<: [*b, *m], read: ['*']}\n- pattern: b\n  access:\n    <<: *b\n"
+	got, _, err := rulefile.Parse(pubName, []byte(src))
+	if err != nil {
+		t.Fatal(err)
+	}
+	want := []map[perm.Level][]string{
+		{perm.Read: {"*"}, perm.Write: {"carol@x.org"}, perm.Admin: {"eve@x.org"}},
+		{perm.Read: {"bob@x.org"}, perm.Write: {"carol@x.org"}},
+	}
+	for i, r := range got.Rules {
+		if diff := cmp.Diff(want[i], r.Grants); diff != "" {
+			t.Error(diff)
+		}
+	}
+}
+
+// TestParseRefuses also holds that every refusal says where: file, field, line.
+func TestParseRefuses(t *testing.T) {
+	rule := func(s string) string { return "rules:\n- pattern: a\n  access: {}\n" + s }
+	many := func(one string, n int) string { return strings.Repeat(one, n) }
+	bomb := "a0: &a0 [x, x, x, x, x, x, x, x, x, x]\n"
+	for i := range 12 {
+		bomb += fmt.Sprintf("a%d: &a%d [%s*a%d]\n", i+1, i+1, strings.Repeat(fmt.Sprintf("*a%d, ", i), 9), i)
+	}
+	tests := []struct {
+		name, src, where string // where: what the message holds beside the file; for syftperm.yaml the name begins with "old"
+	}{
+		{"list", "- a\n", "line 1"},
+		{"scalar", "public\n", "line 1"},
+		{"two documents", "rules: []\n---\n", "more than one document"},
+		{"bad second document", "rules: []\n--- [\n", "more than one document"},
+		{"duplicate top key", "rules: []\nterminal: true\nrules: []\n", "line 3, column 1: rules:"},
+		{"duplicate access key", "rules:\n- pattern: a\n  access: {read: [a@x.org], read: []}\n", "rules[0].access.read"},
+		{"duplicate rule key", rule("  access: {}\n"), "line 4, column 3: rules[0].access"},
+		{"null rule", "rules:\n- pattern: a\n  access: {}\n-\n", "rules[1]"},
+		{"rule list", "rules:\n- [a]\n", "rules[0]"},
+		{"pattern null", "rules:\n- pattern: ~\n  access: {}\n", "rules[0].pattern"},
+		{"pattern list", "rules:\n- pattern: [a]\n  access: {}\n", "rules[0].pattern"},
+		{"pattern missing", "rules:\n- access: {}\n", "rules[0]"},
+		{"pattern binary", "rules:\n- pattern: !!binary aGk=\n  access: {}\n", "rules[0].pattern"},
+		{"bad glob", "rules:\n- pattern: 'a[*'\n  access: {}\n", "line 2, column 12: rules[0].pattern"},
+		{"bad template", "rules:\n- pattern: '{{.User}}'\n  access: {}\n", "rules[0].pattern"},
+		{"access list", "rules:\n- pattern: a\n  access: [read]\n", "rules[0].access"},
+		{"access scalar", "rules:\n- pattern: a\n  access: read\n", "rules[0].access"},
+		{"list scalar", "rules:\n- pattern: a\n  access: {read: bob@x.org}\n", "rules[0].access.read"},
+		{"list mapping", "rules:\n- pattern: a\n  access: {read: {bob@x.org: 1}}\n", "rules[0].access.read"},
+		{"nested list", "rules:\n- pattern: a\n  access: {read: [[bob@x.org]]}\n", "rules[0].access.read"},
+		{"terminal quoted", "terminal: 'true'\n", "terminal"},
+		{"terminal quoted yes", "terminal: \"yes\"\n", "terminal"},
+		{"terminal number", "terminal: 1\n", "terminal"},
+		{"terminal word", "terminal: maybe\n", "terminal"},
+		{"limit negative", rule("  limits: {maxFileSize: -1}\n"), "rules[0].limits.maxFileSize"},
+		{"limit fraction", rule("  limits: {maxFileSize: 1.5}\n"), "rules[0].limits.maxFileSize"},
+		{"limit text", rule("  limits: {maxFiles: '3'}\n"), "rules[0].limits.maxFiles"},
+		{"limit too large", rule("  limits: {maxFiles: 99999999999999999999}\n"), "rules[0].limits.maxFiles"},
+		{"limit twice", rule("  limits: {maxFileSize: 1, max_file_size: 2}\n"), "rules[0].limits.max_file_size"},
+		{"limit bool", rule("  limits: {allowDirs: 'no'}\n"), "rules[0].limits.allowDirs"},
+		{"limits list", rule("  limits: [1]\n"), "rules[0].limits"},
+		{"complex key", "? [a]\n: b\n", "line 1"},
+		{"unknown anchor", "rules: *a\n", "anchor"},
+		{"not UTF-8", "rules: []\n# \xff\n", "UTF-8"},
+		{"UTF-16", "\xff\xfer\x00u\x00l\x00e\x00s\x00:\x00", "UTF-8"},
+		{"tab", "rules:\n\t- a\n", "line 2"},
+		{"too large", "# " + many("x", rulefile.MaxSize), "larger"},
+		{"too many rules", "r: &r {pattern: a, access: {}}\nrules: [" + many("*r,", rulefile.MaxRules+1) + "]\n", "rules"},
+		{"alias bomb in rules", bomb + "rules:\n- pattern: a\n  access:\n    read: *a12\n", "rules[0].access.read"},
+		{"alias in itself", "rules: &r [*r]\n", "rules[0]"},
+		{"merge in itself", "rules:\n- &r {<<: [*r, *r, *r], pattern: a, access: {}}\n", "rules[0]"},
+		{"merge of a scalar", "<<: 7\n", "mapping"},
+		{"wide aliases", "u: &u [" + many("a@x.org,", 1000) + "]\nl: &l {pattern: a, access: {read: *u, write: *u, create: *u, admin: *u}}\nrules: [" + many("*l,", 5000) + "]\n", "aliases"},
+
+		{"old empty", "", "empty"},
+		{"old comment", "# nothing\n", "empty"},
+		{"old null", "~\n", "empty"},
+		{"old mapping", "{}\n", "line 1"},
+		{"old permission", "- {path: a, permission: read, user: '*'}\n", "[0].permission"},
+		{"old unknown key", "- {path: a, permissions: read, user: '*', note: x}\n", "[0].note"},
+		{"old null type", "- {path: a, permissions: read, user: '*', type: }\n", "[0].type"},
+		{"old capital type", "- {path: a, permissions: read, user: '*', type: Allow}\n", "[0].type"},
+		{"old allow and type", "- {path: a, permissions: read, user: '*', type: allow, allow: true}\n", "[0].allow"},
+		{"old allow word", "- {path: a, permissions: read, user: '*', allow: maybe}\n", "[0].allow"},
+		{"old allow null", "- {path: a, permissions: read, user: '*', allow: }\n", "[0].allow"},
+		{"old null permissions", "- {path: a, permissions: , user: '*'}\n", "[0].permissions"},
+		{"old unknown right", "- {path: a, permissions: [read, list], user: '*'}\n", "[0].permissions"},
+		{"old blank in user", "- {path: a, permissions: read, user: 'a b@x.org'}\n", "[0].user"},
+		{"old two ats", "- {path: a, permissions: read, user: 'a@b@x.org'}\n", "[0].user"},
+		{"old no local part", "- {path: a, permissions: read, user: '@x.org'}\n", "[0].user"},
+		{"old class", "- {path: 'a[b]', permissions: read, user: '*'}\n", "[0].path"},
+		{"old up", "- {path: 'a/../b', permissions: read, user: '*'}\n", "[0].path"},
+		{"old email behind stars", "- {path: '**/{useremail}', permissions: read, user: '*'}\n", "[0].path"},
+	}
+	for _, tt := range tests {
+		t.Run(tt.name, func(t *testing.T) {
+			name, kind := pubName, perm.KindPub
+			if strings.HasPrefix(tt.name, "old") {
+				name, kind = permName, perm.KindPerm
+			}
+			rs, _, err := rulefile.Parse(name, []byte(tt.src))
+			var e *rulefile.Error
+			if !errors.As(err, &e) || !errors.Is(err, iofs.ErrInvalid) {
+				t.Fatalf("error %v", err)
+			}
+			if e.File != name || !strings.Contains(err.Error(), tt.where) || len(err.Error()) > 500 {
+				t.Errorf("message %q does not hold %q", err, tt.where)
+			}
+			if rs.Broken != err || rs.Kind != kind || rs.From.File != name || len(rs.Rules) != 0 || rs.Terminal {
+				t.Errorf("ruleset %+v", rs)
+			}
+		})
+	}
+}
+
+func TestParseNames(t *testing.T) {
+	deep := "/alice@x.org" + strings.Repeat("/d", rulefile.MaxDepth-1)
+	for name, ok := range map[string]bool{
+		"/alice@x.org/syft.pub.yaml": true, "/alice@x.org/a/syft.pub.yaml": true, deep + "/syft.pub.yaml": true,
+		deep + "/d/syft.pub.yaml": false, "alice@x.org/syft.pub.yaml": false, "/syft.pub.yaml": false, "/alice@x.org/a/../syft.pub.yaml": false,
+		"/alice@x.org//syft.pub.yaml": false, "/alice@x.org/my.syft.pub.yaml": false, "/alice@x.org/SYFT.PUB.YAML": false,
+	} {
+		if rs, _, err := rulefile.Parse(name, nil); (err == nil) != ok || (rs.Broken == nil) != ok {
+			t.Errorf("%s: %v", name, err)
+		}
+	}
+	for name, is := range map[string]bool{
+		"syft.pub.yaml": true, "a/syftperm.yaml": true, "SYFT.PUB.YAML": false, "mysyft.pub.yaml": false, "syft.pub.yaml.bak": false, "syft.pub.yaml/a": false, "": false,
+	} {
+		if rulefile.IsRuleFile(name) != is {
+			t.Errorf("IsRuleFile(%q)", name)
+		}
+	}
+}
+
+func TestWarnings(t *testing.T) {
+	src := func(user string) string { return "rules:\n- pattern: a\n  access: {read: [" + user + "]}\n" }
+	for doc, want := range map[string]string{
+		src("bob@x.org"): "", src("'*'"): "", src("USER"): "", src("'*@x.org'"): "",
+		src("Bob@x.org"): "lower case", src("'*@X.org'"): "lower case", src("public"): `write "*"`, src("user"): "USER",
+		src("bob"): "no @", src("'[bob@x.org'"): "names nobody", src("bob@bücher.example"): "write bob@xn--bcher-kva.example",
+		"rules:\n- pattern: /a\n  access: {}\n":             "matches nothing",
+		"rules:\n- pattern: a\n  acces: {}\n  access: {}\n": "unknown key",
+		"rules:\n- pattern: a\n  access: {reed: ['*']}\n":   "grants nothing",
+		"version: 1\n": "unknown key",
+		"rules:\n- pattern: a\n  access: {}\n  limits: {x: 1}": "unknown key",
+	} {
+		_, problems, err := rulefile.Parse(pubName, []byte(doc))
+		if err != nil {
+			t.Errorf("%q: %v", doc, err)
+			continue
+		}
+		if want == "" && len(problems) > 0 || want != "" && (len(problems) != 1 || !strings.Contains(problems[0].Text, want)) {
+			t.Errorf("%q: %v, want %q", doc, problems, want)
+		}
+	}
+	for doc, want := range map[string]string{
+		"- {path: a, permissions: read, user: '*@x.org'}": "names nobody", "- {path: a, permissions: read, user: Bob@x.org}": "write bob@x.org",
+		"- {path: a/, permissions: read, user: '*'}": "matches nothing", "- {path: a, permissions: [], user: '*'}": "does nothing",
+	} {
+		if _, problems, err := rulefile.Parse(permName, []byte(doc)); err != nil || len(problems) != 1 || !strings.Contains(problems[0].Text, want) {
+			t.Errorf("%q: %v, %v", doc, problems, err)
+		}
+	}
+}
+
+// seeds are the texts of all vectors, and some that are hard on a parser.
+func seeds(f *testing.F) {
+	files, err := filepath.Glob("testdata/*.yaml")
+	if err != nil {
+		f.Fatal(err)
+	}
+	for _, name := range files {
+		src, err := os.ReadFile(name)
+		if err != nil {
+			f.Fatal(err)
+		}
+		var all struct{ Cases []vector }
+		if err := yaml.Unmarshal(src, &all); err != nil {
+			f.Fatal(err)
+		}
+		for _, v := range all.Cases {
+			if v.Document != nil {
+				f.Add([]byte(*v.Document))
+			}
+			for _, text := range v.Files {
+				f.Add([]byte(text))
+			}
+		}
+	}
+	for _, s := range []string{"", "\ufeff", "rules: &r [*r]", "<<: *a", "rules:\n- &a {<<: *a}", "? ? ?", "%YAML 1.1\n---\n", "!!map {}", "a: !!set {b}", "\x00", "# c\n---\n...\n", commented} {
+		f.Add([]byte(s))
+	}
+}
+
+// FuzzParse holds that nothing a peer writes makes trouble: an error leaves a broken rule set, anything else compiles.
+func FuzzParse(f *testing.F) {
+	seeds(f)
+	f.Fuzz(func(t *testing.T, src []byte) {
+		for _, name := range []string{pubName, permName} {
+			rs, _, err := rulefile.Parse(name, src)
+			if (err != nil) != (rs.Broken != nil) {
+				t.Fatalf("error %v, broken %v", err, rs.Broken)
+			}
+			x := perm.NewIndex(atTop(rs))
+			d, err := x.Decide(perm.Request{User: "bob@x.org", Owner: "alice@x.org", Path: "docs/a.txt", Want: perm.Read})
+			if err != nil {
+				t.Fatal(err)
+			}
+			if rs.Broken == nil && strings.Contains(d.Explain(), "invalid permission file") {
+				t.Fatalf("it parses but does not compile: %+v", rs)
+			}
+			if rs.Broken != nil && d.Allowed {
+				t.Fatal("a broken file grants")
+			}
+		}
+	})
+}
+
+// FuzzEdit holds that an edit changes what it should and nothing else, or refuses.
+func FuzzEdit(f *testing.F) {
+	seeds(f)
+	f.Fuzz(func(t *testing.T, src []byte) {
+		for _, kind := range []perm.Kind{perm.KindPub, perm.KindPerm} {
+			name := "/alice@x.org/" + kind.String()
+			before, _, parseErr := rulefile.Parse(name, src)
+			out, err := rulefile.Edit(src, rulefile.Change{Kind: kind, Pattern: "docs/**", Level: perm.Read, Add: []perm.User{"new@x.org"}})
+			if err != nil {
+				continue
+			}
+			after, _, err := rulefile.Parse(name, out)
+			if err != nil {
+				t.Fatalf("the result does not parse: %v\n%s", err, out)
+			}
+			if parseErr == nil && (after.Terminal != before.Terminal || !reflect.DeepEqual(others(before), others(after))) {
+				t.Fatalf("other rules changed:\n%s\n%s", src, out)
+			}
+			x := perm.NewIndex(atTop(perm.Ruleset{Kind: kind, Rules: only(after)}))
+			d, err := x.Decide(perm.Request{User: "new@x.org", Owner: "alice@x.org", Path: "docs/docs/f", Want: perm.Read})
+			if err != nil || !d.Allowed {
+				t.Fatalf("not granted: %v\n%s\n%s", err, d.Explain(), out)
+			}
+		}
+	})
+}
+
+func atTop(rs perm.Ruleset) func(perm.User, string) ([]perm.Ruleset, error) {
+	return func(_ perm.User, dir string) ([]perm.Ruleset, error) {
+		if dir != "" {
+			return nil, nil
+		}
+		return []perm.Ruleset{rs}, nil
+	}
+}
+
+func only(rs perm.Ruleset) []perm.Rule {
+	var rules []perm.Rule
+	for _, r := range rs.Rules {
+		if r.Pattern == "docs/**" {
+			rules = append(rules, r)
+		}
+	}
+	return rules
+}
+
+func others(rs perm.Ruleset) []perm.Rule {
+	var rules []perm.Rule
+	for _, r := range rs.Rules {
+		if r.Pattern != "docs/**" {
+			r.From = perm.Source{}
+			rules = append(rules, r)
+		}
+	}
+	return rules
+}
