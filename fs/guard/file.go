@@ -78,14 +78,14 @@ func (f *File) may(op string, write bool) (perm.Decision, error) {
 	if f.free {
 		return perm.Decision{Allowed: true, Level: perm.Admin, Owner: true}, nil
 	}
-	d, err, lost := f.check(op, write)
+	d, lost, err := f.check(op, write)
 	if lost.Owner != "" && f.v.k != nil {
 		f.v.k.Invalidate(lost) // what the kernel keeps of it must go, in this mount too
 	}
 	return d, err
 }
 
-func (f *File) check(op string, write bool) (d perm.Decision, err error, lost datasite.Path) {
+func (f *File) check(op string, write bool) (d perm.Decision, lost datasite.Path, err error) {
 	f.mu.Lock()
 	fresh := !f.stale && f.epoch == f.v.g.epoch()
 	p := f.path
@@ -104,9 +104,9 @@ func (f *File) check(op string, write bool) (d perm.Decision, err error, lost da
 		}
 	}
 	if write {
-		return f.decision, f.writeErr, lost
+		return f.decision, lost, f.writeErr
 	}
-	return f.decision, f.readErr, lost
+	return f.decision, lost, f.readErr
 }
 
 // ask decides anew at the current path, as a or not at all; mu is held.
@@ -192,8 +192,19 @@ func (f *File) wrote() {
 	}
 	var n news
 	n.add(p)
-	f.v.g.rulesMoved(p, false, &n)
+	f.rulesMoved(p, &n)
 	f.v.g.tell(f.v, n)
+}
+
+// rulesMoved is Guard.rulesMoved for what this handle did to p. It does not lose its own right by that: an admin who
+// saves a rule file in place empties it first, and must be able to fill it.
+func (f *File) rulesMoved(p datasite.Path, n *news) {
+	before, after := f.v.g.rulesMoved(p, false, n)
+	f.mu.Lock()
+	defer f.mu.Unlock()
+	if before != after && f.epoch == before {
+		f.epoch = after
+	}
 }
 
 // resize refuses what would leave the file beyond the limit.
@@ -349,7 +360,7 @@ func (f *File) settleAt(ctx context.Context, p datasite.Path, n *news) error {
 		return nil
 	}
 	n.add(p)
-	f.v.g.rulesMoved(p, false, n)
+	f.rulesMoved(p, n)
 	c := datasite.Change{Op: datasite.OpWrite, Path: p, Before: f.v.g.known(p), After: datasite.Known{Stamp: e.Stamp}}
 	if err := f.v.record(ctx, who, c); err != nil {
 		f.dirty.Store(true)

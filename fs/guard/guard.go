@@ -64,6 +64,8 @@ type Guard struct {
 	locks pathLocks
 	files openFiles
 
+	turning sync.Mutex // held while the rule epoch is moved; nothing of ours is locked under it
+
 	mu    sync.Mutex
 	views map[*View]struct{} // guarded by mu
 }

@@ -130,6 +130,30 @@ func TestTheMakerMayWriteUntilClosed(t *testing.T) {
 	}
 }
 
+func TestAnAdminCanSaveARuleFileInPlace(t *testing.T) {
+	for name, flag := range map[string]int{"shared/sub/syft.pub.yaml": wr | trunc, "shared/d/syft.pub.yaml": wr | creat} {
+		w := newWorld(t)
+		f := w.open(admin, name, flag)
+		text := files["shared/sub/syft.pub.yaml"]
+		for i := range text { // byte by byte: most of the states in between are broken
+			_, err := f.WriteAt([]byte{text[i]}, int64(i))
+			must(t, err)
+		}
+		must(t, f.Close())
+		if w.disk(name) != text {
+			t.Errorf("%s holds %q", name, w.disk(name))
+		}
+		must(t, stat(name)(t.Context(), w.views[reader]))
+
+		f = w.open(admin, name, wr|trunc)
+		w.rules("shared/syft.pub.yaml", closedRules+"terminal: true\n") // by somebody else: that counts
+		if _, err := f.WriteAt([]byte("x"), 0); errno(err) != "EACCES" {
+			t.Errorf("write after the right went: %v", err)
+		}
+		must(t, f.Close())
+	}
+}
+
 func TestHandlesFollowRenames(t *testing.T) {
 	w := newWorld(t)
 	in := w.open(reader, "shared/full/y/z", rd)

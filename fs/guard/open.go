@@ -96,7 +96,7 @@ func (v *View) open(a actor, p datasite.Path, flag int, mode iofs.FileMode, n *n
 			err = b.Truncate(0)
 		}
 		f.dirty.Store(true)
-		v.g.rulesMoved(p, false, n)
+		f.rulesMoved(p, n)
 		n.add(p)
 	}
 	if err != nil {
@@ -127,12 +127,13 @@ func (v *View) create(a actor, p datasite.Path, epoch uint64, flag int, mode iof
 		return nil, err
 	}
 	v.g.changed(false, p)
-	v.g.rulesMoved(p, false, n)
 	n.add(p)
 	f, err := v.newFile(a, p, epoch, b, flag, d)
 	if err != nil {
+		v.g.rulesMoved(p, false, n)
 		return nil, errors.Join(err, b.Close())
 	}
+	f.rulesMoved(p, n)
 	f.created = true
 	f.dirty.Store(true)
 	v.g.files.add(f)

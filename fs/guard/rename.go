@@ -118,7 +118,7 @@ func (m *move) decide(ctx context.Context, noReplace bool) (err error) {
 			if _, err := v.g.need(op, a, p, dir, perm.Create); err != nil {
 				return err
 			}
-			if d, err = v.g.need(op, a, p, dir, perm.Write); err != nil {
+			if _, err := v.g.need(op, a, p, dir, perm.Write); err != nil {
 				return err
 			}
 		}
@@ -213,7 +213,7 @@ func (m *move) done(ctx context.Context, n *news) error {
 	g.rulesMoved(m.from, dir, n)
 	g.rulesMoved(m.to, dir, n)
 	if m.exchange {
-		return errors.Join(m.swapped(ctx, m.to, m.src), m.swapped(ctx, m.from, m.dst))
+		return errors.Join(m.swapped(ctx, m.to, m.dst, m.src), m.swapped(ctx, m.from, m.src, m.dst))
 	}
 	switch {
 	case m.src.Mode.IsRegular(), m.src.Mode.IsDir():
@@ -232,13 +232,18 @@ func (m *move) done(ctx context.Context, n *news) error {
 	return nil
 }
 
-// swapped records that p is another thing since an exchange.
-func (m *move) swapped(ctx context.Context, p datasite.Path, now datasite.Entry) error {
+// swapped records that at p, where was lay, lies now since an exchange.
+func (m *move) swapped(ctx context.Context, p datasite.Path, was, now datasite.Entry) error {
 	e, err := m.v.g.tree.Stat(p)
 	if err != nil {
 		return err
 	}
 	c := datasite.Change{Path: p, Before: m.v.g.known(p)}
+	if was.Mode.IsDir() && now.Mode.IsRegular() { // what was known below it is not there any more
+		if err := m.v.record(ctx, m.a, datasite.Change{Op: datasite.OpRemove, Path: p, Before: c.Before}); err != nil {
+			return err
+		}
+	}
 	switch {
 	case now.Mode.IsDir():
 		c.Op, c.After = datasite.OpPlace, asPlaced(e)

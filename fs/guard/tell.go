@@ -40,19 +40,29 @@ func (g *Guard) tell(from *View, n news) {
 func (v *View) owners() bool { return v.who.Account == "" && v.who.Subject == v.g.cfg.Owner }
 
 // rulesMoved makes the next decision read the rule files again: one was changed at p, or, with below, p is a folder that
-// moved, came or went. It is called before the change is recorded.
-func (g *Guard) rulesMoved(p datasite.Path, below bool, n *news) {
-	switch {
-	case p.Owner != g.cfg.Owner || g.cfg.Rules == nil:
-		return
-	case below:
-		g.cfg.Rules.ForgetAll(p.Owner)
-	case p.Rel != "" && datasite.IsRuleName(p.Base()):
-		g.cfg.Rules.Forget(p.Owner, p.Parent().Rel)
-	default:
-		return
+// moved, came or went. It is called before the change is recorded. It gives the epochs before and after, the same if p is
+// none of these.
+func (g *Guard) rulesMoved(p datasite.Path, below bool, n *news) (before, after uint64) {
+	if p.Owner != g.cfg.Owner || g.cfg.Rules == nil || !below && (p.Rel == "" || !datasite.IsRuleName(p.Base())) {
+		return 0, 0
 	}
 	n.all = true
+	return g.turnRules(func() {
+		if below {
+			g.cfg.Rules.ForgetAll(p.Owner)
+		} else {
+			g.cfg.Rules.Forget(p.Owner, p.Parent().Rel)
+		}
+	})
+}
+
+// turnRules moves the epoch by turn, one at a time, so that whoever moved it can tell its own step from others'.
+func (g *Guard) turnRules(turn func()) (before, after uint64) {
+	g.turning.Lock()
+	defer g.turning.Unlock()
+	before = g.epoch()
+	turn()
+	return before, g.epoch()
 }
 
 // changed makes every view's memory of what is visible around p ask again.
@@ -73,7 +83,7 @@ func (g *Guard) changed(below bool, paths ...datasite.Path) {
 // Turn makes every open handle and cached answer ask again: accounts changed.
 func (g *Guard) Turn() {
 	if g.cfg.Rules != nil {
-		g.cfg.Rules.Turn(g.cfg.Owner)
+		g.turnRules(func() { g.cfg.Rules.Turn(g.cfg.Owner) })
 	}
 	g.files.recheck()
 	g.changed(true, datasite.Path{Owner: g.cfg.Owner})

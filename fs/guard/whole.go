@@ -127,6 +127,7 @@ func (v *View) makeParents(ctx context.Context, op string, a actor, p datasite.P
 		}
 		n.add(d)
 		v.g.changed(false, d)
+		v.g.rulesMoved(d, false, n)
 		if d.Rel == "" {
 			continue
 		}
