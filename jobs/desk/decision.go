@@ -5,6 +5,7 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"slices"
 	"strings"
 	"syscall"
 
@@ -119,19 +120,24 @@ func decisionText(j jobs.Job) []byte {
 	b.WriteString("# To decide, save one of these two lines without the # before it:\n")
 	fmt.Fprintf(&b, "# approve %s%s\n", hexes[:min(shortDigest, len(hexes))], offer(j))
 	b.WriteString("# reject <reason, which the submitter reads>\n")
+	b.WriteString("#\n")
 	if len(j.Offered) == 0 {
-		b.WriteString("#\n# No dataset is offered: the mock data of none is readable by the submitter.\n")
-	} else {
-		b.WriteString("#\n# Datasets that may be granted (private data, read-only, for this run):\n")
-		for _, name := range j.Offered {
-			next := fmt.Sprintf("#   %s\n", visible(name))
-			if b.Len()+len(next) > maxDecision-64 {
-				b.WriteString("#   ... and more, see status\n")
-				break
-			}
-			b.WriteString(next)
-		}
-		b.WriteString("# The line above grants those it names; datasets= alone grants none.\n")
+		b.WriteString("# No dataset can be granted: the submitter may read the mock data of none.\n")
+		return []byte(b.String())
 	}
+	b.WriteString("# Datasets that may be granted, as datasets=a,b after the digest (their private data, read-only, for this run):\n")
+	for i, name := range j.Offered {
+		mark := ""
+		if slices.Contains(j.Preselected, name) {
+			mark = " (preselected)"
+		}
+		next := fmt.Sprintf("#   %s%s\n", visible(name), mark)
+		if b.Len()+len(next) > maxDecision-200 {
+			fmt.Fprintf(&b, "#   ... and %d more, see status\n", len(j.Offered)-i)
+			break
+		}
+		b.WriteString(next)
+	}
+	b.WriteString("# Without datasets= the preselected ones are granted; datasets= with nothing after it grants none.\n")
 	return []byte(b.String())
 }

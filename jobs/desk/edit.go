@@ -166,7 +166,7 @@ func (o *Owner) release(ctx context.Context, j jobs.Job, name, to string) error 
 	if strings.Contains(name, "/") || to != path.Join(jobs.OutputsDir, name) {
 		return refuse(iofs.ErrPermission, "results keep their name and are released whole: mv held/"+strings.SplitN(name, "/", 2)[0]+" outputs/")
 	}
-	if err := o.cfg.Held.Release(ctx, j.ID, []string{name}); err != nil {
+	if err := o.cfg.Held.Release(ctx, j.ID, []string{name}, o.cfg.By); err != nil {
 		return err
 	}
 	base := path.Join(string(j.ID.Submitter), j.ID.Name)

@@ -4,6 +4,7 @@ import (
 	"context"
 	"errors"
 	iofs "io/fs"
+	"log/slog"
 	"path"
 	"slices"
 	"strings"
@@ -22,30 +23,29 @@ type Intake interface {
 	Intake(id jobs.ID) (iofs.FS, error)
 }
 
-// Decider takes the owner's decision. by is the address of who decides.
+// Decider takes the owner's decision; the engine fits it.
 type Decider interface {
-	Approve(ctx context.Context, id jobs.ID, by perm.User, a jobs.Approval) error
-	Reject(ctx context.Context, id jobs.ID, by perm.User, reason string) error
+	Approve(ctx context.Context, id jobs.ID, by datasite.Identity, a jobs.Approval) error
+	Reject(ctx context.Context, id jobs.ID, by datasite.Identity, reason string) error
 }
 
-// Held gives the results that were not released yet, and releases them.
+// Held gives the results that were not released yet, and releases entries of their top folder; jobs/release fits.
 type Held interface {
-	// FS holds the results of the last run that are still held; fs.ErrNotExist if there are none.
-	FS(id jobs.ID) (iofs.FS, error)
-	// Release moves entries of its top folder to outputs/, and lets the submitter read them.
-	Release(ctx context.Context, id jobs.ID, names []string) error
+	FS(id jobs.ID) (iofs.FS, error) // fs.ErrNotExist, or empty, if nothing is held
+	Release(ctx context.Context, id jobs.ID, names []string, by datasite.Identity) error
 }
 
-// OwnerConfig is what the owner's view is made of. Held and Now may be nil.
+// OwnerConfig is what the owner's view is made of. Held, Now and Log may be nil.
 type OwnerConfig struct {
 	Owner  perm.User
-	By     perm.User // who decides through this mount; the owner if empty
+	By     datasite.Identity // who decides through this mount; the owner if empty
 	Jobs   Jobs
 	Intake Intake
 	Decide Decider
 	Held   Held
 	Tree   Tree
 	Now    func() time.Time
+	Log    *slog.Logger
 }
 
 // Owner is <owner>/jobs/ in the owner's mount: <submitter>/<job>/, one folder joined from what was submitted and what was
@@ -60,8 +60,11 @@ type Owner struct {
 
 // NewOwner makes the owner's view.
 func NewOwner(cfg OwnerConfig) *Owner {
-	if cfg.By == "" {
-		cfg.By = cfg.Owner
+	if cfg.By == (datasite.Identity{}) {
+		cfg.By = datasite.Identity{Subject: cfg.Owner}
+	}
+	if cfg.Log == nil {
+		cfg.Log = slog.New(slog.DiscardHandler)
 	}
 	if cfg.Now == nil {
 		cfg.Now = time.Now
@@ -366,13 +369,15 @@ func (o *Owner) listJob(ctx context.Context, j jobs.Job) ([]virtual.Entry, error
 	var out []virtual.Entry
 	for _, name := range []string{jobs.CodeDir, jobs.ConfigFile, jobs.RunFile, statusName, jobs.StateFile, decisionName, heldName, jobs.OutputsDir, logsName} {
 		e, err := o.item(ctx, j, name)
-		if errors.Is(err, iofs.ErrNotExist) {
-			continue
+		switch {
+		case err == nil:
+			out = append(out, e)
+		case ctx.Err() != nil:
+			return nil, ctx.Err()
+		case !errors.Is(err, iofs.ErrNotExist):
+			// One part that cannot be read must not hide the others; looking it up tells.
+			o.cfg.Log.Warn("part of a job cannot be shown", "op", "readdir", "job", j.ID.String(), "path", name, "err", err)
 		}
-		if err != nil {
-			return nil, err
-		}
-		out = append(out, e)
 	}
 	out = append(out, o.scratchEntries(j.ID)...)
 	slices.SortFunc(out, byName)

@@ -63,10 +63,11 @@ func bytesOf(n int64) string {
 
 // offer is the part of the approving line that names the preselected datasets.
 func offer(j jobs.Job) string {
-	if len(j.Offered) == 0 {
-		return ""
+	list := strings.Join(j.Preselected, ",")
+	if list == "" || len(list) > 1<<10 {
+		return "" // an approval without a choice means them anyway
 	}
-	return " datasets=" + strings.Join(j.Offered, ",")
+	return " datasets=" + list
 }
 
 // page writes lines of "word: text".

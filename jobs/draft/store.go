@@ -32,12 +32,13 @@ type Config struct {
 	Account   string // who acts, as in datasite.Identity
 	Place     Placer
 
-	// Status tells what is known of a submission. It is asked before every change, so it must be quick; it is never called
-	// with a lock of the store held.
+	// Status tells what is known of a submission. It is asked before every change, so it must be quick; it may ask anything
+	// of the store but Submit.
 	Status func(id jobs.ID) (jobs.Job, bool)
 	// Known names every job of this submitter that the owner has, also those that were not submitted from here.
 	Known func() []string
-	// Changed is told the name in jobs/ whose status moved: sealed, refused, decided. Called without a lock.
+	// Changed is told the name in jobs/ whose status moved: sealed, refused, decided. It may ask anything
+	// of the store but Submit.
 	Changed func(name string)
 
 	Install    string        // what run.sh installs for syft_client; "syft-client==0.1.117" if empty
@@ -72,7 +73,7 @@ func (d Draft) Submitted() bool { return d.Revision > 0 }
 
 // Store holds the drafts of one submitter for one datasite.
 //
-// Lock order: sealMu, then mu. Neither is held while Status, Known or Changed is called; only sealMu is held across Place.
+// Lock order: sealMu, then mu. mu is never held across Place, Status, Known or Changed.
 type Store struct {
 	cfg  Config
 	wake chan struct{} // one slot: look again at what is due
