@@ -21,9 +21,12 @@ const inside = "SYFTFS_TEST_MOUNTNS"
 
 // Main runs the tests of m. Started as root, it runs them in a child with a private mount namespace and a /dev/fuse
 // that everybody may open, as on a usual machine. Started as anybody else it runs them as they are.
-func Main(m *testing.M) {
+func Main(m *testing.M) { MainWith(m, nil) }
+
+// MainWith is Main with a setup that runs before the tests, in the process that runs them; what it returns runs after them.
+func MainWith(m *testing.M, setup func() (teardown func(), err error)) {
 	if os.Geteuid() != 0 {
-		os.Exit(m.Run())
+		os.Exit(run(m, setup))
 	}
 	if os.Getenv(inside) == "" {
 		os.Exit(reexec())
@@ -32,7 +35,21 @@ func Main(m *testing.M) {
 		fmt.Fprintln(os.Stderr, "mountns:", err)
 		os.Exit(1)
 	}
-	os.Exit(m.Run())
+	os.Exit(run(m, setup))
+}
+
+func run(m *testing.M, setup func() (func(), error)) int {
+	if setup != nil {
+		teardown, err := setup()
+		if err != nil {
+			fmt.Fprintln(os.Stderr, "mountns: setup:", err)
+			return 1
+		}
+		if teardown != nil {
+			defer teardown()
+		}
+	}
+	return m.Run()
 }
 
 func reexec() int {

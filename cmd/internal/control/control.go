@@ -1,0 +1,134 @@
+// Package control is the virtual folder .syft of a mount: how things stand, and why the last thing was refused. It is a door to
+// the service and adds no meaning; it does not know FUSE. The daemon hands it to the mounts.
+package control
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	iofs "io/fs"
+	"strings"
+	"sync"
+	"time"
+
+	"github.com/openmined/syftfs/cmd/internal/service"
+	"github.com/openmined/syftfs/fs/virtual"
+)
+
+// Name is the folder's name at the root of a mount.
+const Name = ".syft"
+
+// Statuser tells how the datasite is; the service fits it.
+type Statuser interface {
+	Status(ctx context.Context, c service.Caller, _ struct{}) (service.Status, error)
+}
+
+// Folder is the .syft of one mount. Safe for concurrent use.
+type Folder struct {
+	identity string   // who this mount is for, in words
+	status   Statuser // nil: not the owner's mount
+	now      func() time.Time
+
+	mu   sync.Mutex
+	last string // guarded by mu: the text of last-error
+	at   time.Time
+}
+
+// New makes the folder of a mount. status is nil for a view that is not the owner's: it tells nothing about the machine.
+func New(identity string, status Statuser, now func() time.Time) *Folder {
+	return &Folder{identity: identity, status: status, now: now, last: "nothing was refused since this was mounted\n", at: now()}
+}
+
+// Refused keeps why an operation was refused, for last-error. What does not exist is no refusal.
+func (f *Folder) Refused(op, path string, err error) {
+	if errors.Is(err, iofs.ErrNotExist) {
+		return
+	}
+	f.mu.Lock()
+	defer f.mu.Unlock()
+	f.at = f.now()
+	f.last = fmt.Sprintf("%s\n%s %s\n%s\n", f.at.Format(time.RFC3339), op, path, strings.TrimSpace(err.Error()))
+}
+
+// Lookup answers for status and last-error.
+func (f *Folder) Lookup(_ context.Context, rel string) (virtual.Entry, error) {
+	f.mu.Lock()
+	defer f.mu.Unlock()
+	switch rel {
+	case "":
+		return virtual.Entry{Name: Name, Kind: virtual.Dir, Mode: 0o500, MTime: f.at}, nil
+	case "status":
+		return virtual.Entry{Name: "status", Kind: virtual.Text, Mode: 0o400, MTime: f.now()}, nil
+	case "last-error":
+		return virtual.Entry{Name: "last-error", Kind: virtual.Text, Mode: 0o400, MTime: f.at, Size: int64(len(f.last))}, nil
+	}
+	return virtual.Entry{}, fmt.Errorf("%s/%s: %w", Name, rel, iofs.ErrNotExist)
+}
+
+// List lists the folder.
+func (f *Folder) List(ctx context.Context, rel string) ([]virtual.Entry, error) {
+	if rel != "" {
+		return nil, fmt.Errorf("%s/%s: %w", Name, rel, iofs.ErrNotExist)
+	}
+	var entries []virtual.Entry
+	for _, name := range []string{"last-error", "status"} {
+		e, err := f.Lookup(ctx, name)
+		if err != nil {
+			return nil, err
+		}
+		entries = append(entries, e)
+	}
+	return entries, nil
+}
+
+// Open gives the text as it is now.
+func (f *Folder) Open(ctx context.Context, rel string, _ int, _ iofs.FileMode) (virtual.Handle, error) {
+	e, err := f.Lookup(ctx, rel)
+	if err != nil {
+		return nil, err
+	}
+	if rel == "last-error" {
+		f.mu.Lock()
+		defer f.mu.Unlock()
+		return virtual.NewText(e, []byte(f.last), nil), nil
+	}
+	text, err := f.statusText(ctx)
+	if err != nil {
+		return nil, err
+	}
+	return virtual.NewText(e, []byte(text), nil), nil
+}
+
+func (f *Folder) statusText(ctx context.Context) (string, error) {
+	text := "this mount shows the tree to: " + f.identity + "\n"
+	if f.status == nil {
+		return text, nil
+	}
+	st, err := f.status.Status(ctx, service.Caller{Root: true, Via: "mount"}, struct{}{})
+	if err != nil {
+		return "", err
+	}
+	return text + st.Text(), nil
+}
+
+// Link is a provider that is one symbolic link.
+type Link struct {
+	Name, Target string
+	At           time.Time
+}
+
+// Lookup gives the link itself.
+func (l Link) Lookup(_ context.Context, rel string) (virtual.Entry, error) {
+	if rel != "" {
+		return virtual.Entry{}, fmt.Errorf("%s/%s: %w", l.Name, rel, iofs.ErrNotExist)
+	}
+	return virtual.Entry{Name: l.Name, Kind: virtual.Link, Mode: 0o777, Target: l.Target, MTime: l.At}, nil
+}
+
+// List is empty: a link holds nothing.
+func (l Link) List(context.Context, string) ([]virtual.Entry, error) { return nil, nil }
+
+// Open is never allowed.
+func (l Link) Open(context.Context, string, int, iofs.FileMode) (virtual.Handle, error) {
+	return nil, fmt.Errorf("%s: %w", l.Name, iofs.ErrPermission)
+}

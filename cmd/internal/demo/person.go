@@ -1,0 +1,205 @@
+package demo
+
+import (
+	"bytes"
+	"context"
+	"errors"
+	"fmt"
+	"os"
+	"os/exec"
+	"path/filepath"
+	"strings"
+	"time"
+)
+
+// patience is how long the story waits for one thing to come true.
+const patience = 60 * time.Second
+
+// errWording says that a command failed, as it must, but in other words.
+var errWording = errors.New("failed in other words")
+
+// person acts by child processes, with a home folder of their own.
+type person struct {
+	s     *story
+	name  string
+	email string
+	home  string
+	mount string
+}
+
+func (s *story) person(name, email string) *person {
+	home := filepath.Join(s.dir, name)
+	return &person{s: s, name: name, email: email, home: home, mount: filepath.Join(home, "SyftBox")}
+}
+
+// settings are the variables that make this person's datasite another one than the user's own.
+func (p *person) settings() []string {
+	return []string{"HOME=" + p.home, "XDG_STATE_HOME=" + filepath.Join(p.home, ".state"), "XDG_RUNTIME_DIR=" + filepath.Join(p.home, ".run")}
+}
+
+// environ is the environment of this person's processes: messages in English, and nothing that leads to the user's own datasite.
+func (p *person) environ() []string {
+	return append(os.Environ(), append(p.settings(), "LC_ALL=C", "PYTHONDONTWRITEBYTECODE=1")...)
+}
+
+func (p *person) command(ctx context.Context, name string, args ...string) *exec.Cmd {
+	cmd := exec.CommandContext(ctx, name, args...)
+	cmd.Dir = p.home
+	cmd.Env = p.environ()
+	return cmd
+}
+
+// say prints what a person types, with paths shortened to what they would type.
+func (p *person) say(line string) {
+	line = strings.ReplaceAll(line, p.home+"/", "~/")
+	fmt.Fprintf(p.s.o.Out, "%6.1fs  %-6s $ %s\n", time.Since(p.s.began).Seconds(), p.name, line)
+}
+
+// show prints what a command answered.
+func (p *person) show(out string) {
+	lines := strings.Split(strings.TrimRight(out, "\n"), "\n")
+	for i, line := range lines {
+		if line == "" && len(lines) == 1 {
+			return
+		}
+		if i == 40 {
+			line = fmt.Sprintf("... %d lines more", len(lines)-i)
+		}
+		if len(line) > 150 {
+			line = line[:150] + " ..."
+		}
+		fmt.Fprintf(p.s.o.Out, "                  %s\n", strings.ReplaceAll(line, p.home+"/", "~/"))
+		if i == 40 {
+			return
+		}
+	}
+}
+
+// do runs a command that was said already.
+func (p *person) do(ctx context.Context, name string, args ...string) (string, error) {
+	cmd := p.command(ctx, name, args...)
+	var out bytes.Buffer
+	cmd.Stdout, cmd.Stderr = &out, &out
+	err := cmd.Run()
+	p.show(out.String())
+	if err != nil {
+		err = fmt.Errorf("%s: %s: %w", p.name, filepath.Base(name), err)
+	}
+	return out.String(), err
+}
+
+// run runs a command that must succeed.
+func (p *person) run(ctx context.Context, name string, args ...string) (string, error) {
+	p.say(name + " " + quoted(args))
+	return p.do(ctx, name, args...)
+}
+
+// sh runs a line of shell with positional arguments, shown as it would be typed.
+func (p *person) sh(ctx context.Context, script string, args ...string) (string, error) {
+	p.say(typed(script, args))
+	return p.do(ctx, "sh", append([]string{"-c", script, "sh"}, args...)...)
+}
+
+// syftfs runs this program.
+func (p *person) syftfs(ctx context.Context, args ...string) (string, error) {
+	p.say("syftfs " + quoted(args))
+	return p.do(ctx, p.s.o.Self, args...)
+}
+
+// no runs this program for a question whose answer must be no (exit status 1).
+func (p *person) no(ctx context.Context, args ...string) error {
+	_, err := p.syftfs(ctx, args...)
+	var exit *exec.ExitError
+	if errors.As(err, &exit) && exit.ExitCode() == 1 {
+		return nil
+	}
+	if err == nil {
+		return fmt.Errorf("%s: syftfs %s said yes, it must say no", p.name, quoted(args))
+	}
+	return err
+}
+
+// refused runs a command that must fail, saying text.
+func (p *person) refused(ctx context.Context, text, name string, args ...string) error {
+	if name == "sh" && len(args) > 2 {
+		p.say(typed(args[1], args[3:]))
+	} else {
+		p.say(name + " " + quoted(args))
+	}
+	out, err := p.do(ctx, name, args...)
+	var exit *exec.ExitError
+	if err == nil {
+		return fmt.Errorf("%s: this must be refused and was not", p.name)
+	}
+	if !errors.As(err, &exit) {
+		return err
+	}
+	if !strings.Contains(out, text) {
+		return fmt.Errorf("%s: refused with %q, want %q: %w", p.name, out, text, errWording)
+	}
+	return nil
+}
+
+// unchanged checks that path does not exist for this person yet.
+func (p *person) unchanged(ctx context.Context, path string) error {
+	return p.refused(ctx, "No such file or directory", "cat", path)
+}
+
+// wait reads a status file until it says word, and says so once.
+func (p *person) wait(ctx context.Context, path, word string) error {
+	p.say("cat " + path + "   # until it says " + word)
+	ctx, cancel := context.WithTimeout(ctx, patience)
+	defer cancel()
+	tick := time.NewTicker(100 * time.Millisecond)
+	defer tick.Stop()
+	text := ""
+	for {
+		out, err := p.command(ctx, "cat", path).Output()
+		if err == nil {
+			text = string(out)
+			first, _, _ := strings.Cut(text, "\n")
+			if strings.Contains(first, word) {
+				p.show(text)
+				return nil
+			}
+			if strings.Contains(first, "failed") || strings.Contains(first, "rejected") {
+				break
+			}
+		}
+		select {
+		case <-ctx.Done():
+			return fmt.Errorf("%s: %s does not say %q after %s: %q: %w", p.name, path, word, patience, text, ctx.Err())
+		case <-tick.C:
+		}
+	}
+	return fmt.Errorf("%s: %s does not say %q but %q", p.name, path, word, text)
+}
+
+// quoted joins arguments as they would be typed.
+func quoted(args []string) string {
+	var out []string
+	for _, a := range args {
+		if strings.ContainsAny(a, " *'\"\n") {
+			a = "'" + strings.ReplaceAll(a, "'", `'\''`) + "'"
+		}
+		out = append(out, a)
+	}
+	return strings.Join(out, " ")
+}
+
+// typed puts positional arguments into a line of shell.
+func typed(script string, args []string) string {
+	for i, a := range args {
+		n := fmt.Sprintf("$%d", i+1)
+		q := quoted([]string{a})
+		script = strings.ReplaceAll(script, `"$(dirname "`+n+`")"`, filepath.Dir(a))
+		script = strings.ReplaceAll(script, `"`+n+`"`, q)
+	}
+	return script
+}
+
+func (s *story) chapter(title string) { fmt.Fprintf(s.o.Out, "\n== %s\n", title) }
+
+func (s *story) note(text string) {
+	fmt.Fprintf(s.o.Out, "%6.1fs         # %s\n", time.Since(s.began).Seconds(), text)
+}

@@ -1,0 +1,128 @@
+package demo
+
+import (
+	"bufio"
+	"bytes"
+	"context"
+	"errors"
+	"fmt"
+	"io"
+	"os"
+	"os/exec"
+	"runtime"
+	"strings"
+	"sync"
+	"syscall"
+	"time"
+)
+
+// daemon is `syftfs up`, a child that ends when we do, however we end.
+type daemon struct {
+	cmd  *exec.Cmd
+	done chan struct{} // closed when it ended
+	err  error         // valid after done
+	log  tail
+}
+
+// tail keeps the last of what the daemon said.
+type tail struct {
+	mu  sync.Mutex
+	buf bytes.Buffer
+}
+
+func (t *tail) Write(p []byte) (int, error) {
+	t.mu.Lock()
+	defer t.mu.Unlock()
+	if t.buf.Len() < 64<<10 {
+		t.buf.Write(p)
+	}
+	return len(p), nil
+}
+
+func (t *tail) String() string {
+	t.mu.Lock()
+	defer t.mu.Unlock()
+	return t.buf.String()
+}
+
+// up starts Owen's datasite and waits until it says that it is up.
+func (s *story) up(ctx context.Context) error {
+	s.owen.say("syftfs up")
+	d := &daemon{done: make(chan struct{})}
+	cmd := exec.Command(s.o.Self, "up")
+	cmd.Dir, cmd.Env = s.owen.home, s.owen.environ()
+	cmd.Stderr = &d.log
+	cmd.WaitDelay = 5 * time.Second
+	// A child of its own session does not get the terminal's Ctrl-C: we end it in order. If we are killed the kernel tells it.
+	cmd.SysProcAttr = &syscall.SysProcAttr{Setsid: true, Pdeathsig: syscall.SIGTERM}
+	r, err := cmd.StdoutPipe()
+	if err != nil {
+		return err
+	}
+	d.cmd = cmd
+	started := make(chan error, 1)
+	go func() {
+		runtime.LockOSThread() // the death signal follows the thread that started the child
+		err := cmd.Start()
+		started <- err
+		if err != nil {
+			return
+		}
+		d.err = cmd.Wait()
+		close(d.done)
+	}()
+	first := make(chan string, 1)
+	if err := <-started; err != nil {
+		return err
+	}
+	s.daemon = d
+	go func() {
+		b := bufio.NewReader(r)
+		line, _ := b.ReadString('\n') // an empty line: it ended before it was up
+		first <- line
+		_, _ = io.Copy(io.Discard, b) // it says nothing more; its end is in done
+	}()
+	select {
+	case line := <-first:
+		if !strings.HasPrefix(line, "Up:") {
+			<-d.done
+			return fmt.Errorf("syftfs up: %s: %w", strings.TrimSpace(d.log.String()), orNil(d.err))
+		}
+		s.owen.show(line)
+		return nil
+	case <-ctx.Done():
+		return ctx.Err()
+	}
+}
+
+func orNil(err error) error {
+	if err == nil {
+		return errors.New("it ended at once")
+	}
+	return err
+}
+
+// end stops the daemon in order, by force if need be, and removes the workplace.
+func (s *story) end() error {
+	var errs []error
+	if d := s.daemon; d != nil {
+		errs = append(errs, d.end())
+	}
+	return errors.Join(append(errs, remove(s.dir))...)
+}
+
+func (d *daemon) end() error {
+	if err := d.cmd.Process.Signal(syscall.SIGTERM); err != nil && !errors.Is(err, os.ErrProcessDone) {
+		return err
+	}
+	select {
+	case <-d.done:
+	case <-time.After(patience):
+		err := fmt.Errorf("syftfs up did not end within %s: %s", patience, d.log.String())
+		return errors.Join(err, d.cmd.Process.Kill())
+	}
+	if d.err != nil {
+		return fmt.Errorf("syftfs up: %w: %s", d.err, strings.TrimSpace(d.log.String()))
+	}
+	return nil
+}

@@ -1,0 +1,110 @@
+// Package httpapi is the local API: JSON over a unix socket in the owner's own folder, and its Go client. It proves who calls
+// by the socket's peer credentials and gives each question to the service; it adds no meaning. The daemon serves it, the
+// commands use the client.
+package httpapi
+
+import (
+	"context"
+	"encoding/json"
+	"errors"
+	"io"
+	"net/http"
+
+	"github.com/openmined/syftfs/cmd/internal/service"
+)
+
+// maxBody bounds a question, in bytes.
+const maxBody = 1 << 20
+
+// Op is one operation of the API: the path it has, and the types of question and answer.
+type Op[Q, A any] struct{ Path string }
+
+// The operations.
+var (
+	Status        = Op[struct{}, service.Status]{"/v1/status"}
+	Shutdown      = Op[struct{}, struct{}]{"/v1/shutdown"}
+	Why           = Op[service.WhyQuestion, service.WhyAnswer]{"/v1/why"}
+	ViewOpen      = Op[service.OpenView, service.View]{"/v1/views/open"}
+	ViewList      = Op[struct{}, []service.View]{"/v1/views/list"}
+	ViewClose     = Op[service.CloseView, struct{}]{"/v1/views/close"}
+	UserCreate    = Op[service.NewUser, service.User]{"/v1/users/create"}
+	UserVerify    = Op[service.Who, service.User]{"/v1/users/verify"}
+	UserDisable   = Op[service.Who, service.User]{"/v1/users/disable"}
+	UserEnable    = Op[service.Who, service.User]{"/v1/users/enable"}
+	UserList      = Op[struct{}, []service.User]{"/v1/users/list"}
+	DatasetCreate = Op[service.NewDataset, service.Dataset]{"/v1/datasets/create"}
+	DatasetList   = Op[struct{}, []service.Dataset]{"/v1/datasets/list"}
+	JobList       = Op[struct{}, []service.Job]{"/v1/jobs/list"}
+	JobShow       = Op[service.JobQuestion, service.JobDetails]{"/v1/jobs/show"}
+	JobApprove    = Op[service.Approval, service.Job]{"/v1/jobs/approve"}
+	JobReject     = Op[service.Rejection, service.Job]{"/v1/jobs/reject"}
+	JobCancel     = Op[service.JobQuestion, service.Job]{"/v1/jobs/cancel"}
+	JobRun        = Op[struct{}, struct{}]{"/v1/jobs/run"}
+	JobRelease    = Op[service.Release, service.JobDetails]{"/v1/jobs/release"}
+	JobLogs       = Op[service.JobQuestion, service.Log]{"/v1/jobs/logs"}
+)
+
+// Handler answers every operation with s. Who calls is in the connection's context.
+func Handler(s *service.Service) http.Handler {
+	mux := http.NewServeMux()
+	handle(mux, Status, s.Status)
+	handle(mux, Shutdown, s.Shutdown)
+	handle(mux, Why, s.Why)
+	handle(mux, ViewOpen, s.ViewOpen)
+	handle(mux, ViewList, s.ViewList)
+	handle(mux, ViewClose, s.ViewClose)
+	handle(mux, UserCreate, s.UserCreate)
+	handle(mux, UserVerify, s.UserVerify)
+	handle(mux, UserDisable, s.UserDisable)
+	handle(mux, UserEnable, s.UserEnable)
+	handle(mux, UserList, s.UserList)
+	handle(mux, DatasetCreate, s.DatasetCreate)
+	handle(mux, DatasetList, s.DatasetList)
+	handle(mux, JobList, s.JobList)
+	handle(mux, JobShow, s.JobShow)
+	handle(mux, JobApprove, s.JobApprove)
+	handle(mux, JobReject, s.JobReject)
+	handle(mux, JobCancel, s.JobCancel)
+	handle(mux, JobRun, s.JobRun)
+	handle(mux, JobRelease, s.JobRelease)
+	handle(mux, JobLogs, s.JobLogs)
+	return mux
+}
+
+type callerKey struct{}
+
+// caller is who the connection belongs to; the zero Caller, who may do nothing, if that could not be told.
+func caller(ctx context.Context) service.Caller {
+	c, _ := ctx.Value(callerKey{}).(service.Caller)
+	return c
+}
+
+type answer struct {
+	Data  any            `json:"data,omitempty"`
+	Error *service.Error `json:"error,omitempty"`
+}
+
+func handle[Q, A any](mux *http.ServeMux, op Op[Q, A], do func(context.Context, service.Caller, Q) (A, error)) {
+	mux.HandleFunc("POST "+op.Path, func(w http.ResponseWriter, r *http.Request) {
+		var q Q
+		dec := json.NewDecoder(http.MaxBytesReader(w, r.Body, maxBody))
+		dec.DisallowUnknownFields()
+		if err := dec.Decode(&q); err != nil && !errors.Is(err, io.EOF) {
+			reply(w, nil, &service.Error{Code: service.BadInput, Message: "the question cannot be read: " + err.Error()})
+			return
+		}
+		a, err := do(r.Context(), caller(r.Context()), q)
+		reply(w, a, err)
+	})
+}
+
+func reply(w http.ResponseWriter, data any, err error) {
+	w.Header().Set("Content-Type", "application/json")
+	ans := answer{Data: data}
+	if err != nil {
+		ans = answer{Error: service.Wrap(err)}
+		w.WriteHeader(ans.Error.Code.HTTP())
+	}
+	// The other end may be gone: there is nobody left to tell.
+	_ = json.NewEncoder(w).Encode(ans)
+}

@@ -1,0 +1,97 @@
+package service
+
+import (
+	"context"
+	"fmt"
+	"strings"
+
+	"github.com/openmined/syftfs/jobs"
+)
+
+// Status is everything `syftfs status` shows.
+type Status struct {
+	State
+	Views    []View              `json:"views"`
+	Jobs     map[jobs.Status]int `json:"jobs"`
+	Datasets int                 `json:"datasets"`
+	Accounts int                 `json:"accounts"`
+	Runner   string              `json:"runner"` // "" when jobs can run, else what is missing and the remedy
+}
+
+// Status tells how the datasite is.
+func (s *Service) Status(ctx context.Context, c Caller, _ struct{}) (Status, error) {
+	if err := s.admin(c, "the status"); err != nil {
+		return Status{}, err
+	}
+	st := Status{State: s.Host.State(), Views: s.Views.List(), Jobs: map[jobs.Status]int{}}
+	for _, j := range s.Engine.List() {
+		st.Jobs[j.Status]++
+	}
+	sets, err := s.DatasetList(ctx, c, struct{}{})
+	if err != nil {
+		return Status{}, err
+	}
+	st.Datasets = len(sets)
+	st.Accounts = len(s.Accounts.List())
+	if err := s.Runner.Ready(ctx); err != nil {
+		st.Runner = err.Error()
+	}
+	return st, nil
+}
+
+// Shutdown ends the process in order: jobs, mounts, journal.
+func (s *Service) Shutdown(_ context.Context, c Caller, _ struct{}) (struct{}, error) {
+	if err := s.admin(c, "stopping the datasite"); err != nil {
+		return struct{}{}, err
+	}
+	if err := s.Audit.done(c, "land", s.Host.State().Name, nil); err != nil {
+		return struct{}{}, Wrap(err)
+	}
+	s.Host.Shutdown()
+	return struct{}{}, nil
+}
+
+// Text is the status for people.
+func (st Status) Text() string {
+	var b strings.Builder
+	row := func(key, format string, args ...any) {
+		fmt.Fprintf(&b, "%-10s %s\n", key, fmt.Sprintf(format, args...))
+	}
+	row("datasite", "%s (%s)", st.Email, st.Name)
+	row("mount", "%s", st.Mount)
+	row("files", "%s", st.Backing)
+	row("state", "%s", st.StateDir)
+	row("process", "%d, up since %s", st.PID, st.Started.Local().Format("2 Jan 15:04:05"))
+	if st.Reconciled {
+		row("journal", "%d changes; %d found at start", st.Changes, st.Recovered)
+	} else {
+		row("journal", "%d changes; comparing the tree with what was last recorded ...", st.Changes)
+	}
+	row("people", "%d accounts, %d datasets", st.Accounts, st.Datasets)
+	var parts []string
+	for _, s := range []jobs.Status{jobs.Received, jobs.Pending, jobs.Approved, jobs.Running, jobs.Done, jobs.Failed, jobs.Rejected} {
+		if n := st.Jobs[s]; n > 0 {
+			parts = append(parts, fmt.Sprintf("%d %s", n, s))
+		}
+	}
+	if parts == nil {
+		parts = []string{"none"}
+	}
+	row("jobs", "%s", strings.Join(parts, ", "))
+	for _, v := range st.Views {
+		kind := "preview until " + v.Expires.Local().Format("15:04")
+		if v.Write {
+			kind = "a place to work"
+		}
+		row("view", "%s as %s, %s", v.Dir, v.Email, kind)
+	}
+	if st.Runner == "" {
+		row("sandbox", "ready")
+	} else {
+		row("sandbox", "jobs cannot run: %s", st.Runner)
+	}
+	for _, p := range st.Problems {
+		row("problem", "%s", p)
+	}
+	return b.String()
+}

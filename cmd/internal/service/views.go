@@ -1,0 +1,112 @@
+package service
+
+import (
+	"context"
+	"path/filepath"
+	"time"
+
+	"github.com/openmined/syftfs/fs/datasite"
+	"github.com/openmined/syftfs/perm"
+)
+
+// The life of a view.
+const (
+	DefaultTTL = time.Hour
+	MaxTTL     = 12 * time.Hour
+)
+
+// ViewOptions say how a view is mounted.
+type ViewOptions struct {
+	Dir   string
+	Email perm.User
+	Write bool          // a place to work: no time limit
+	TTL   time.Duration // of a preview
+}
+
+// View is an open view.
+type View struct {
+	Dir     string    `json:"dir"`
+	Email   string    `json:"email"`
+	Write   bool      `json:"write"`
+	Expires time.Time `json:"expires,omitzero"` // zero: until it is unmounted
+}
+
+// OpenView is the question of `syftfs view EMAIL DIR`.
+type OpenView struct {
+	Email string        `json:"email"`
+	Guest bool          `json:"guest"`
+	Dir   string        `json:"dir"` // absolute
+	Write bool          `json:"write"`
+	TTL   time.Duration `json:"ttl"`
+}
+
+// ViewOpen mounts the own datasite as another account sees it.
+func (s *Service) ViewOpen(ctx context.Context, c Caller, q OpenView) (View, error) {
+	if err := s.admin(c, "opening a view"); err != nil {
+		return View{}, err
+	}
+	if !filepath.IsAbs(q.Dir) {
+		return View{}, &Error{Code: BadInput, Field: "dir", Message: "the view's folder must be an absolute path"}
+	}
+	if q.TTL < 0 || q.TTL > MaxTTL {
+		return View{}, &Error{Code: BadInput, Field: "ttl", Message: "a preview lives at most 12h"}
+	}
+	o := ViewOptions{Dir: filepath.Clean(q.Dir), Write: q.Write, TTL: q.TTL}
+	if !q.Write && o.TTL == 0 {
+		o.TTL = DefaultTTL
+	}
+	who := datasite.Identity{Subject: perm.Anonymous}
+	if !q.Guest {
+		acc, err := s.Accounts.Get(q.Email)
+		if err != nil {
+			return View{}, Wrap(err)
+		}
+		if acc.Root {
+			return View{}, &Error{Code: Forbidden, Message: "the owner's own mount is the owner's view; there is no second one"}
+		}
+		subject, err := s.Accounts.Subject(acc.ID)
+		if err != nil {
+			return View{}, Wrap(err)
+		}
+		who = datasite.Identity{Subject: subject, Account: acc.ID}
+		o.Email = acc.Email
+	} else if q.Write {
+		return View{}, &Error{Code: BadInput, Field: "write", Message: "guests may not write: leave out --write"}
+	}
+	v, err := s.Views.Open(ctx, who, o)
+	err = s.Audit.done(c, "view.open", q.Dir+" as "+q.Email, err)
+	if err != nil {
+		return View{}, Wrap(err)
+	}
+	return v, nil
+}
+
+// ViewList lists the open views.
+func (s *Service) ViewList(_ context.Context, c Caller, _ struct{}) ([]View, error) {
+	if err := s.admin(c, "listing views"); err != nil {
+		return nil, err
+	}
+	return s.Views.List(), nil
+}
+
+// CloseView is the question of `syftfs view umount DIR`.
+type CloseView struct {
+	Dir string `json:"dir"`
+}
+
+// ViewClose unmounts a view.
+func (s *Service) ViewClose(ctx context.Context, c Caller, q CloseView) (struct{}, error) {
+	if err := s.admin(c, "closing a view"); err != nil {
+		return struct{}{}, err
+	}
+	err := s.Views.Close(ctx, filepath.Clean(q.Dir))
+	return struct{}{}, wrapped(s.Audit.done(c, "view.close", q.Dir, err))
+}
+
+// wrapped is Wrap that keeps nil a nil error.
+func wrapped(err error) error {
+	if err == nil {
+		return nil
+	}
+	return Wrap(err)
+}
