@@ -2,23 +2,32 @@ package perm
 
 import "strconv"
 
+// Reasons that Explain looks for.
+const (
+	noFile      = "No permission found"
+	noRule      = "No matching rules found"
+	brokenAt    = "Blocked by invalid permission file at "
+	adminNeeded = "Permission file: admin required"
+)
+
 // decide renders a verdict for one level, with its reasons. The request is filled in by the caller.
 func (out *verdict) decide(want Level) *Decision {
 	d := &Decision{Level: out.level()}
 	gov := out.reign.last()
 	switch {
 	case gov == nil:
-		d.say("No permission found", Source{})
+		d.say(noFile, Source{})
 	case gov.broken != nil:
 		d.By = gov.from
-		d.say("Blocked by invalid permission file at "+gov.shown, gov.from)
+		d.say(brokenAt+gov.shown, gov.from)
+		d.say(gov.broken.Error(), gov.from) // what to repair
 	case gov.kind == KindPub:
 		out.decidePub(d, gov, want)
 	default:
 		out.decidePerm(d, gov, want)
 	}
 	if out.ruleFile && (want == Create || want == Write) {
-		d.say("Permission file: admin required", Source{})
+		d.say(adminNeeded, Source{})
 	}
 	return d
 }
@@ -58,7 +67,7 @@ func (out *verdict) decidePub(d *Decision, gov *file, want Level) {
 	r := out.rule
 	if r == nil {
 		d.By = gov.from
-		d.say("No matching rules found", gov.from)
+		d.say(noRule, gov.from)
 		blocked()
 		return
 	}
@@ -85,7 +94,7 @@ func (out *verdict) decidePub(d *Decision, gov *file, want Level) {
 func (out *verdict) decidePerm(d *Decision, gov *file, want Level) {
 	if out.rule == nil {
 		d.By = gov.from
-		d.say("No matching rules found", gov.from)
+		d.say(noRule, gov.from)
 		return
 	}
 	if !out.applied {

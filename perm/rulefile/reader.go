@@ -15,7 +15,7 @@ import (
 
 // maxVisits bounds the work on a document: aliases make a small text stand for a large one. A text of MaxSize without
 // aliases stays far below it.
-const maxVisits = 1 << 21
+const maxVisits = 1 << 20
 
 // reader walks one document.
 type reader struct {
