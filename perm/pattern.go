@@ -169,7 +169,7 @@ func checkGlob(pieces []piece) error {
 
 // alternatives counts the patterns that a valid glob stands for by its {...}, up to a little over maxAlternatives.
 func alternatives(glob string) int {
-	type level struct{ before, sum, product int } // of the enclosing text; of the alternatives so far; of this one
+	type level struct{ sum, product int } // of the alternatives so far; of this one
 	stack := []level{{product: 1}}
 	for i := 0; i < len(glob); i++ {
 		top := &stack[len(stack)-1]
