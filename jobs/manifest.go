@@ -73,8 +73,9 @@ func DigestOf(files []File) Digest {
 
 // manifest grows while a submission is walked, within the limits.
 type manifest struct {
-	files []File
-	bytes int64
+	files   []File
+	bytes   int64
+	folders int
 }
 
 type verdict uint8
@@ -101,6 +102,9 @@ func (m *manifest) look(rel string, kind iofs.FileMode) (verdict, error) {
 	}
 	switch {
 	case kind.IsDir():
+		if m.folders++; m.folders > MaxFiles {
+			return skip, fmt.Errorf("more than %d folders: %w", MaxFiles, ErrTooBig)
+		}
 		return skip, nil
 	case kind.Type() != 0:
 		return skip, fmt.Errorf("%q is %s: %w", rel, kindOf(kind), ErrKind)
