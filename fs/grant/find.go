@@ -29,7 +29,7 @@ func (g *Granter) find(ctx context.Context, dir datasite.Path) (*edit, error) {
 			if rs.Broken != nil {
 				return nil, fmt.Errorf("%s cannot be read, so that only the owner has rights there; repair it first: %w", rs.From.File, rs.Broken)
 			}
-			e.kind, e.made, e.rules = rs.Kind, false, rs.Rules
+			e.kind, e.made, e.rules, e.terminal = rs.Kind, false, rs.Rules, rs.Terminal
 			e.file = at.Join(datasite.PubFile)
 			if rs.Kind == perm.KindPerm {
 				e.file = at.Join(datasite.PermFile)

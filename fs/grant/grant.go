@@ -246,21 +246,22 @@ func isEveryone(u perm.User) bool { return u == Everyone || u == perm.Anonymous 
 
 // edit is one change of one rule file, until it is written.
 type edit struct {
-	ctx     context.Context
-	view    *guard.View
-	file    datasite.Path
-	kind    perm.Kind
-	rules   []perm.Rule // of the file as it stands
-	old     []byte
-	now     []byte
-	made    bool
-	before  *simulation
-	target  datasite.Path
-	isDir   bool
-	pattern string
-	gives   bool // a grant, not a revocation
-	missed  []datasite.Path
-	partial bool
+	ctx      context.Context
+	view     *guard.View
+	file     datasite.Path
+	kind     perm.Kind
+	rules    []perm.Rule // of the text in now
+	terminal bool
+	old      []byte
+	now      []byte
+	made     bool
+	before   *simulation
+	target   datasite.Path
+	isDir    bool
+	pattern  string
+	gives    bool // a grant, not a revocation
+	missed   []datasite.Path
+	partial  bool
 }
 
 func (e *edit) changed() bool { return e.made && len(e.now) > 0 || string(e.old) != string(e.now) }
@@ -295,15 +296,10 @@ func (e *edit) copyRule() error {
 	if e.kind == perm.KindPerm || e.rule() >= 0 {
 		return nil
 	}
-	d, err := e.before.decide(e.view.Owner(), e.target, e.isDir)
-	if err != nil {
+	from, err := e.deciding()
+	if err != nil || from == nil {
 		return err
 	}
-	i := slices.IndexFunc(e.rules, func(r perm.Rule) bool { return d.By.Line > 0 && r.From.Line == d.By.Line })
-	if i < 0 {
-		return nil // no rule decided
-	}
-	from := e.rules[i]
 	if from.Limits != (perm.Limits{}) {
 		return fmt.Errorf("the rule for %q (line %d of %s) has limits, which a tool does not copy: add a rule for %q beside it: %w", from.Pattern, from.From.Line, e.file, e.pattern, ErrByHand)
 	}
@@ -323,6 +319,20 @@ func (e *edit) copyRule() error {
 		}
 	}
 	return nil
+}
+
+// deciding is the rule that decides on the target as the file stands, nil if none does.
+func (e *edit) deciding() (*perm.Rule, error) {
+	d, err := e.before.decide(e.view.Owner(), e.target, e.isDir)
+	if err != nil || d.By.Line == 0 || d.By.File != "/"+e.file.String() {
+		return nil, err
+	}
+	i := slices.IndexFunc(e.rules, func(r perm.Rule) bool { return r.From.Line == d.By.Line && r.Pattern == d.Pattern })
+	if i < 0 {
+		return nil, nil
+	}
+	r := e.rules[i]
+	return &r, nil
 }
 
 func (e *edit) result() Edit {

@@ -418,3 +418,33 @@ func TestCancelled(t *testing.T) {
 		t.Error(err)
 	}
 }
+
+func TestGoverningAndReaders(t *testing.T) {
+	w := newWorld(t, map[string]string{
+		"a/syft.pub.yaml":     "rules:\n- {pattern: 'x/*', access: {read: [bob@x.org]}}\n- {pattern: '**', access: {read: [alice@x.org, '*@y.org'], write: [owner@x.org]}}\n",
+		"a/x/f":               "",
+		"end/syft.pub.yaml":   "terminal: true\nrules: []\n",
+		"end/d/syft.pub.yaml": "rules:\n- {pattern: '**', access: {read: ['*']}}\n",
+		"old/syftperm.yaml":   "- {path: '**', permissions: read, user: '*'}\n- {path: '**', permissions: read, user: carol@x.org, type: disallow}\n- {path: 'f', permissions: write, user: bob@x.org}\n",
+		"old/f":               "",
+		"none/f":              "",
+	})
+	for dir, want := range map[string]Governing{
+		"a/x":   {at("a/syft.pub.yaml"), true, false},
+		"end/d": {at("end/syft.pub.yaml"), true, true},
+		"old":   {at("old/syftperm.yaml"), true, false},
+		"none":  {at("none/syft.pub.yaml"), false, false},
+		"new/x": {at("new/x/syft.pub.yaml"), false, false},
+	} {
+		if got, err := w.Governing(ctx, at(dir)); err != nil || got != want {
+			t.Errorf("%s: %+v, %v", dir, got, err)
+		}
+	}
+	for rel, want := range map[string][]string{"a/x/f": {"bob@x.org"}, "a/g": {"*@y.org", "alice@x.org"}, "end/d/f": nil, "old/f": {"*", "bob@x.org"}, "none/f": nil} {
+		got, err := w.Readers(ctx, at(rel), false)
+		must(t, err)
+		if d := cmp.Diff(want, got); d != "" && len(want)+len(got) > 0 {
+			t.Errorf("%s: %s", rel, d)
+		}
+	}
+}
