@@ -19,8 +19,8 @@ type cgroups struct {
 	dirs    map[string]string // by controller; with version 2 all the same
 }
 
-// Bubblewrap's own processes, and the thread of the shim that starts it, count too.
-const ownProcesses = 8
+// Bubblewrap's two processes, and the thread of the shim that starts it, count too.
+const ownProcesses = 3
 
 // newCgroups makes groups named run below a folder of ours for memory, pids and cpu. A controller that is not there, or
 // where we may not make one, is left out: the caller asks by has and uses the fallback.

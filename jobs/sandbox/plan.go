@@ -56,8 +56,9 @@ type plan struct {
 	Landlock    bool
 	CgroupTasks int  // descriptors of v1 "tasks" files that follow the two of the shim
 	CgroupDir   bool // then one descriptor of a v2 group
-	ByMemory    bool // memory is held by a cgroup, else by the watchdog
-	ByCPU       bool // the same for processors, else by affinity
+	ByMemory    bool // memory is held by a cgroup, else the watchdog
+	ByProcesses bool // the same for processes, else a limit of the user namespace
+	ByCPU       bool // the same for processors, else affinity
 
 	Test *testPlan // instead of a job
 }

@@ -9,10 +9,12 @@ import (
 	"path/filepath"
 	"strconv"
 	"strings"
+	"syscall"
 	"time"
 
 	"golang.org/x/sys/unix"
 
+	"github.com/openmined/syftfs/fs/statedir"
 	"github.com/openmined/syftfs/jobs"
 )
 
@@ -41,7 +43,8 @@ type Facts struct {
 	Bwrap, BwrapVersion   string
 	Python, PythonVersion string
 	Landlock              int      // ABI, 0 if the kernel has none
-	Notes                 []string // by which means limits are held
+	Means                 []string // by which means limits are held, a sentence each; empty before the self-test ran
+	Cgroups               bool     // memory and processes are held by cgroups
 }
 
 // retry is how long a failure is believed while the machine looks the same.
@@ -70,7 +73,7 @@ func (s *Sandbox) Ready(ctx context.Context) error {
 		return err
 	}
 	s.passed, s.failed, s.why = look, "", nil
-	s.cfg.Log.Info("sandbox ready", "version", facts.BwrapVersion, "notes", facts.Notes)
+	s.cfg.Log.Info("sandbox ready", "version", facts.BwrapVersion, "notes", facts.Means)
 	return nil
 }
 
@@ -135,9 +138,37 @@ func (s *Sandbox) probe(ctx context.Context, bwrap string) (f Facts, err error) 
 			return f, err
 		}
 	}
-	f.Notes, err = s.selfTest(ctx, f.Bwrap)
+	f.Means, f.Cgroups, err = s.selfTest(ctx, f.Bwrap)
 	return f, err
 }
+
+// switchedOff looks whether the machine is set to refuse namespaces; nil if it is not.
+func switchedOff() *NotReady {
+	for _, w := range switches {
+		if v, err := os.ReadFile(w.file); err == nil && strings.TrimSpace(string(v)) == w.bad {
+			return &NotReady{Missing: "user namespaces are switched off (" + w.file + ")", Remedy: w.remedy}
+		}
+	}
+	return nil
+}
+
+// Namespaces tries whether this process may make a user namespace; nil if it may. Our own binary is started for it.
+func Namespaces() *NotReady {
+	cmd := exec.Command("/proc/self/exe", argHold)
+	cmd.Env = []string{}
+	cmd.SysProcAttr = &syscall.SysProcAttr{Cloneflags: unix.CLONE_NEWUSER}
+	err := cmd.Run()
+	if err == nil {
+		return nil
+	}
+	if nr := switchedOff(); nr != nil {
+		nr.Err = err
+		return nr
+	}
+	return &NotReady{Missing: "user namespaces are refused", Remedy: allowNamespaces, Err: err}
+}
+
+const allowNamespaces = "allow user namespaces to this account (containers often forbid them; see user.max_user_namespaces and AppArmor), then try again"
 
 // checkUID refuses a uid for jobs that somebody could log in with.
 func checkUID(uid int) error {
@@ -176,16 +207,20 @@ const (
 )
 
 // selfTest runs the checks of selftest.go in this very sandbox. s.mu is held.
-func (s *Sandbox) selfTest(ctx context.Context, bwrap string) (notes []string, err error) {
+func (s *Sandbox) selfTest(ctx context.Context, bwrap string) (means []string, grouped bool, err error) {
 	dir, err := os.MkdirTemp(s.cfg.State.Path(), "selftest-")
 	if err != nil {
-		return nil, err
+		return nil, false, err
 	}
-	defer func() { err = errors.Join(err, os.RemoveAll(dir)) }()
+	defer func() {
+		if rerr := os.RemoveAll(dir); err == nil {
+			err = rerr
+		}
+	}()
 	canary := filepath.Join(dir, "canary")
 	data := filepath.Join(dir, "data")
 	if err := errors.Join(os.WriteFile(canary, []byte("canary\n"), 0o644), os.Mkdir(data, 0o755)); err != nil {
-		return nil, err
+		return nil, false, err
 	}
 	spec := jobs.Spec{
 		ID:     jobs.ID{Owner: "owner@selftest.invalid", Submitter: "user@selftest.invalid", Name: "selftest"},
@@ -197,22 +232,21 @@ func (s *Sandbox) selfTest(ctx context.Context, bwrap string) (notes []string, e
 	test := &testPlan{Canary: canary, Processes: testProcesses, Memory: testMemory}
 	p := plan{Owner: string(spec.ID.Owner)}
 	test.ReadOnly = []string{"/", "/usr", "/env", "/etc", "/dev", p.private("probe"), insideSyftBox}
-	out, err := s.run(ctx, bwrap, spec, test)
+	out, grouped, err := s.run(ctx, bwrap, spec, test)
 	if err == nil {
-		return out.Notes[:meansNoted], judgeTest(out, spec)
+		return out.Notes[:meansNoted], grouped, judgeTest(out, spec)
 	}
 	var nr *NotReady
 	if errors.As(err, &nr) {
-		return nil, nr
+		return nil, false, nr
 	}
-	for _, w := range switches {
-		if v, rerr := os.ReadFile(w.file); rerr == nil && strings.TrimSpace(string(v)) == w.bad {
-			return nil, &NotReady{Missing: "user namespaces are switched off", Remedy: w.remedy, Err: err}
-		}
+	if nr := switchedOff(); nr != nil {
+		nr.Err = err
+		return nil, false, nr
 	}
 	said, rerr := os.ReadFile(spec.Stderr)
-	return nil, &NotReady{Missing: "the sandbox cannot be made", Err: errors.Join(err, rerr, saidError(said)),
-		Remedy: "allow user namespaces to this account (containers often forbid them; see user.max_user_namespaces and AppArmor), then try again"}
+	return nil, false, &NotReady{Missing: "the sandbox cannot be made", Err: errors.Join(err, rerr, saidError(said)),
+		Remedy: allowNamespaces}
 }
 
 // judgeTest reads what the self-test found: it must have passed everything and then been stopped for memory.
@@ -245,4 +279,25 @@ func saidError(b []byte) error {
 	}
 	const most = 2000
 	return errors.New(t[max(0, len(t)-most):])
+}
+
+// Probe finds out what a Sandbox of cfg would, without one: in a folder of its own that is removed again. For doctor.
+func Probe(ctx context.Context, cfg Config) (f Facts, err error) {
+	dir, err := os.MkdirTemp("", "syftfs-probe-")
+	if err != nil {
+		return f, fmt.Errorf("sandbox: %w", err)
+	}
+	defer func() {
+		if rerr := os.RemoveAll(dir); err == nil {
+			err = rerr
+		}
+	}()
+	if cfg.State, err = statedir.Open(dir, nil); err != nil {
+		return f, fmt.Errorf("sandbox: %w", err)
+	}
+	s, err := New(cfg)
+	if err != nil {
+		return f, err
+	}
+	return s.Facts(ctx)
 }

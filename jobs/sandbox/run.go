@@ -35,10 +35,10 @@ func (e *errStart) Error() string { return e.err.Error() }
 func (e *errStart) Unwrap() error { return e.err }
 
 // run starts the shim and stays with it until it is gone, and with it every process of the job.
-func (s *Sandbox) run(ctx context.Context, bwrap string, spec jobs.Spec, test *testPlan) (out jobs.Outcome, err error) {
+func (s *Sandbox) run(ctx context.Context, bwrap string, spec jobs.Spec, test *testPlan) (out jobs.Outcome, grouped bool, err error) {
 	h, err := s.hold()
 	if err != nil {
-		return out, err
+		return out, false, err
 	}
 	defer func() { err = errors.Join(err, h.release()) }()
 	limits := withDefaults(spec.Limits)
@@ -52,7 +52,7 @@ func (s *Sandbox) run(ctx context.Context, bwrap string, spec jobs.Spec, test *t
 		}()
 	}
 	if s.cfg.RequireCgroup && (!cg.has("memory") || !cg.has("pids")) {
-		return out, errNoCgroup
+		return out, false, errNoCgroup
 	}
 	p := s.plan(spec, limits, h, cg, test)
 	p.Bwrap = bwrap
@@ -60,7 +60,7 @@ func (s *Sandbox) run(ctx context.Context, bwrap string, spec jobs.Spec, test *t
 
 	logs, err := openLogs(spec, limits.LogBytes)
 	if err != nil {
-		return out, err
+		return out, false, err
 	}
 	res, err := s.shim(ctx, p, cg, logs)
 	var start *errStart
@@ -73,7 +73,7 @@ func (s *Sandbox) run(ctx context.Context, bwrap string, spec jobs.Spec, test *t
 		}
 		logs.say("sandbox: " + err.Error())
 	case err != nil:
-		return out, errors.Join(err, logs.close())
+		return out, false, errors.Join(err, logs.close())
 	}
 	out.Code, out.Reason, out.Dropped, out.Notes = res.Code, res.Reason, res.Dropped, append(out.Notes, res.Notes...)
 	judge(&out, cg)
@@ -83,7 +83,7 @@ func (s *Sandbox) run(ctx context.Context, bwrap string, spec jobs.Spec, test *t
 	if err := logs.close(); err != nil {
 		out.Notes = append(out.Notes, "logs: "+err.Error())
 	}
-	return out, nil
+	return out, cg.has("memory") && cg.has("pids"), nil
 }
 
 // judge adds what only the cgroups know: the kernel may have killed a part of a job whose rest went on.
@@ -106,7 +106,7 @@ func (s *Sandbox) plan(spec jobs.Spec, limits jobs.Limits, h *held, cg cgroups, 
 		Root: os.Geteuid() == 0, UID: os.Getuid(), GID: os.Getgid(), Mount: filepath.Join(h.path, "root"), Copies: filepath.Join(h.path, "copies"),
 		Work: spec.Work, Results: spec.Results, Owner: string(spec.ID.Owner), Submitter: string(spec.ID.Submitter), Name: spec.ID.Name,
 		Datasets: spec.Datasets, Limits: limits, Grace: s.cfg.Grace, CPUs: s.cfg.CPUs, Landlock: !s.cfg.NoLandlock,
-		ByMemory: cg.has("memory"), ByCPU: cg.has("cpu"), Test: test,
+		ByMemory: cg.has("memory"), ByProcesses: cg.has("pids"), ByCPU: cg.has("cpu"), Test: test,
 	}
 	if p.Root {
 		p.UID, p.GID = s.cfg.UID, s.cfg.UID

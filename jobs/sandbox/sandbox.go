@@ -103,7 +103,7 @@ func (s *Sandbox) Run(ctx context.Context, spec jobs.Spec) (jobs.Outcome, error)
 	if err := ctx.Err(); err != nil {
 		return jobs.Outcome{}, err
 	}
-	out, err := s.run(ctx, facts.Bwrap, spec, nil)
+	out, _, err := s.run(ctx, facts.Bwrap, spec, nil)
 	if err != nil {
 		return jobs.Outcome{}, fmt.Errorf("sandbox: %w", err)
 	}

@@ -142,6 +142,9 @@ func (s *shim) start() (*job, error) {
 	if p.Landlock {
 		ip.Rules = s.tree.rules()
 	}
+	if p.ByProcesses {
+		ip.Processes += 8 // the cgroup is to be hit first: it counts how often, and so the reason is known
+	}
 	if !p.ByCPU {
 		ip.Pin = p.CPUs
 	}
