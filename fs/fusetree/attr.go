@@ -135,7 +135,7 @@ func (s *server) nodeAttr(id uint64, out *fuse.AttrOut) error {
 				err = w.node.still(e)
 			}
 			if err != nil {
-				return err
+				return vanished(err)
 			}
 			s.storedAttr(w.node, e, &out.Attr)
 			out.SetTimeout(s.attrTime(w))

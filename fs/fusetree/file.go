@@ -44,7 +44,7 @@ func (s *server) Open(_ <-chan struct{}, in *fuse.OpenIn, out *fuse.OpenOut) fus
 func (s *server) openStored(w place, flags int, kill bool, out *fuse.OpenOut) error {
 	f, err := s.view.Open(s.ctx, w.path, flags, 0)
 	if err != nil {
-		return err
+		return vanished(err)
 	}
 	e, err := f.Stat()
 	if err == nil {

@@ -204,7 +204,7 @@ func (s *served) start(mounts []mountSpec) {
 		t.Fatal(err)
 	}
 	cmd := exec.Command("/proc/self/exe")
-	cmd.Env = append(os.Environ(), serveEnv+"="+string(b))
+	cmd.Env = append(os.Environ(), serveEnv+"="+string(b), "GORACE=atexit_sleep_ms=0")
 	cmd.Stderr = os.Stderr
 	cmd.Dir = "/"
 	in, err := cmd.StdinPipe()

@@ -103,7 +103,8 @@ type place struct {
 	gen  uint64
 }
 
-// locate tells where node id lies. ENOENT if it has no name any more.
+// locate tells where node id lies. ESTALE if it has no name any more: the kernel then looks the name up anew, so that an open
+// which races with a rename finds the new file instead of none.
 func (t *table) locate(id uint64) (place, error) {
 	t.mu.RLock()
 	defer t.mu.RUnlock()
@@ -124,7 +125,7 @@ func (t *table) where(n *node) (place, error) {
 	baseFound := false
 	for c := n; c != t.root; c = c.parent {
 		if c.parent == nil {
-			return w, syscall.ENOENT
+			return w, syscall.ESTALE
 		}
 		if f := c.face; f != nil {
 			if !baseFound {

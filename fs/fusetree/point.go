@@ -39,6 +39,11 @@ func prepare(point, backing string) (string, error) {
 	if err != nil {
 		return "", err
 	}
+	if ok && top.typ == fsType {
+		if err := probe(real); errors.Is(err, syscall.ENOTCONN) {
+			return "", pointError(real, err)
+		}
+	}
 	fi, err := os.Lstat(real)
 	switch {
 	case errors.Is(err, syscall.ENOTCONN):

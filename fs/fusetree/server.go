@@ -105,6 +105,14 @@ func (n *node) still(e datasite.Entry) error {
 	return syscall.ESTALE
 }
 
+// vanished is the error of what was there when the kernel looked it up: it shall look again, which tells the truth.
+func vanished(err error) error {
+	if errors.Is(err, iofs.ErrNotExist) {
+		return syscall.ESTALE
+	}
+	return err
+}
+
 // touched drops what the kernel holds of a stored file under its own name after it was changed under another.
 func (s *server) touched(n *node, p datasite.Path) {
 	if n.aside() {

@@ -219,13 +219,13 @@ func Recover(mountpoint string) error {
 	return fmt.Errorf("detach the dead mount %s: another one appears each time: %w", point, syscall.EBUSY)
 }
 
-// probe asks the mount for its root. A mount whose server hangs never answers, and the thread that asks cannot be called
-// back; it is given up.
+// probe asks the mount something that the kernel never answers from its cache. A mount whose server hangs does not answer,
+// and the thread that asks cannot be called back; it is given up.
 func probe(point string) error {
 	got := make(chan error, 1)
 	go func() {
-		var st unix.Stat_t
-		got <- unix.Stat(point, &st)
+		var st unix.Statfs_t
+		got <- unix.Statfs(point, &st)
 	}()
 	t := time.NewTimer(answerTime)
 	defer t.Stop()

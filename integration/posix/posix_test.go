@@ -107,7 +107,7 @@ func start(t *testing.T, as *mountns.User, f fusetree.Features) string {
 		t.Fatal(err)
 	}
 	cmd := exec.Command("/proc/self/exe")
-	cmd.Env, cmd.Dir, cmd.Stderr = append(os.Environ(), serveEnv+"="+string(b)), "/", os.Stderr
+	cmd.Env, cmd.Dir, cmd.Stderr = append(os.Environ(), serveEnv+"="+string(b), "GORACE=atexit_sleep_ms=0"), "/", os.Stderr
 	if as != nil {
 		give(t, dir, as)
 		cmd.Path = copyOfSelf(t, dir)
