@@ -118,7 +118,7 @@ func (f *File) ask(op string, a actor, err error) {
 		return
 	}
 	f.stale, f.epoch = false, epoch
-	f.who, f.readErr, f.writeErr = a, nil, nil
+	f.readErr, f.writeErr = nil, nil
 	if f.acc != unix.O_WRONLY {
 		f.decision, f.readErr = f.v.g.need(op, a, f.path, false, perm.Read)
 	}
@@ -128,6 +128,9 @@ func (f *File) ask(op string, a actor, err error) {
 			want = perm.Create
 		}
 		f.decision, f.writeErr = f.v.g.need(op, a, f.path, false, want)
+	}
+	if f.readErr == nil && f.writeErr == nil { // else what was written stays that of who wrote it
+		f.who = a
 	}
 }
 
@@ -304,6 +307,21 @@ func (f *File) Sync(ctx context.Context, dataOnly bool) error {
 		return err
 	}
 	return f.v.g.flush(ctx)
+}
+
+// SyncDir is fsync(2) of a folder: its names, and everything queued, are durable on return.
+func (v *View) SyncDir(ctx context.Context, p datasite.Path) error {
+	a, err := v.actor("sync", p)
+	if err != nil {
+		return err
+	}
+	if _, _, err := v.look("sync", a, p); err != nil {
+		return err
+	}
+	if err := v.g.tree.SyncDir(p); err != nil {
+		return err
+	}
+	return v.g.flush(ctx)
 }
 
 func (g *Guard) flush(ctx context.Context) error {

@@ -6,6 +6,7 @@ import (
 	"path"
 	"strings"
 
+	"github.com/openmined/syftfs/fs/backing"
 	"github.com/openmined/syftfs/fs/datasite"
 	"github.com/openmined/syftfs/perm"
 	"golang.org/x/sys/unix"
@@ -148,7 +149,18 @@ func (v *View) mayMake(op string, a actor, p datasite.Path, dir bool) (perm.Deci
 	if serr == nil {
 		return d, pathError(op, p, unix.EEXIST)
 	}
+	if err := free(op, p); err != nil {
+		return d, err
+	}
 	return d, v.parentVisible(op, a, p)
+}
+
+// free refuses to make what has one of our own names, which would not be seen and be swept away.
+func free(op string, p datasite.Path) error {
+	if p.Rel != "" && backing.Reserved(p.Base()) {
+		return never(op, p, unix.EPERM, "names like this are kept for files on their way into the tree; choose another")
+	}
+	return nil
 }
 
 // Remove removes a file or a link.
@@ -188,7 +200,7 @@ func (v *View) unlink(ctx context.Context, op string, p datasite.Path, dir bool)
 		}
 		n.add(p)
 		v.g.files.gone(p)
-		v.g.changed(true, p)
+		v.g.changed(false, p)
 		v.g.rulesMoved(p, false, &n)
 		if !dir && !e.Mode.IsRegular() {
 			return nil // as it was not recorded when it came

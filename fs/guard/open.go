@@ -25,13 +25,8 @@ func (v *View) Open(ctx context.Context, p datasite.Path, flag int, mode iofs.Fi
 	}
 	var n news
 	f, err := func() (*File, error) {
-		if flag&(unix.O_CREAT|unix.O_TRUNC) == 0 {
-			if !a.owner {
-				defer v.g.locks.lock(shared(p))()
-			}
-		} else {
-			defer v.g.locks.lock(exclusive(p))()
-		}
+		// Also for the owner: a rename must find the handle, or come before it.
+		defer v.g.locks.lock(lockReq{p, flag&(unix.O_CREAT|unix.O_TRUNC) != 0})()
 		return v.open(a, p, flag, mode, &n)
 	}()
 	v.g.tell(v, n)
@@ -118,6 +113,9 @@ func (v *View) create(a actor, p datasite.Path, epoch uint64, flag int, mode iof
 	}
 	if p.Rel == "" {
 		return nil, never(op, p, 0, "the top of the mount holds datasites only")
+	}
+	if err := free(op, p); err != nil {
+		return nil, err
 	}
 	if err := limited(op, p, d, perm.File{}); err != nil {
 		return nil, err

@@ -95,6 +95,9 @@ func (m *move) decide(ctx context.Context, noReplace bool) (err error) {
 	case m.replaces && !m.exchange && !m.dst.Mode.IsDir() && m.src.Mode.IsDir():
 		return pathError(op, m.to, unix.ENOTDIR)
 	}
+	if err := free(op, m.to); err != nil {
+		return err
+	}
 	if !m.replaces {
 		if err := v.parentVisible(op, a, m.to); err != nil {
 			return err

@@ -282,7 +282,13 @@ func TestTable(t *testing.T) {
 		}, "EACCES EACCES EACCES EACCES EACCES EACCES"},
 		{"the datasite: rmdir", rmdir(""), "EBUSY EACCES EACCES EACCES EACCES EACCES"},
 		{"the datasite: rename", rename("", "shared/new", 0), "EBUSY EACCES EACCES EACCES EACCES EACCES"},
-		{"names of our own: create", open("shared/.syftfs-tmp-1", wr|creat), "ENOENT ENOENT ENOENT ENOENT EACCES EACCES"},
+		{"names of our own: look", stat("shared/.syftfs-tmp-1"), notHere},
+		{"names of our own: create", open("shared/.syftfs-tmp-1", wr|creat), "EPERM EPERM EPERM EPERM EACCES EACCES"},
+		{"names of our own: mkdir", mkdir("shared/.syftfs-x"), "EPERM EPERM EPERM EPERM EACCES EACCES"},
+		{"names of our own: rename", rename("shared/f", "shared/.syftfs-x", 0), "EPERM EPERM EPERM EACCES EACCES ENOENT"},
+		{"names of our own: write whole", write("shared/.syftfs-x", "x"), "EPERM EPERM EPERM EPERM EACCES EACCES"},
+		{"names of our own: place", place("shared/.syftfs-x", "x"), "EPERM EPERM EPERM EPERM EACCES EACCES"},
+		{"fsync of a folder", func(ctx context.Context, v *View) error { return v.SyncDir(ctx, at("shared")) }, all},
 	} {
 		t.Run(c.name, func(t *testing.T) {
 			want := strings.Fields(c.want)

@@ -39,6 +39,9 @@ func (v *View) Write(ctx context.Context, p datasite.Path, body []byte) error {
 		case replaces && !e.Mode.IsRegular():
 			return never(op, p, unix.EPERM, "only a regular file can be replaced")
 		}
+		if err := free(op, p); err != nil {
+			return err
+		}
 		if err := limited(op, p, d, perm.File{Size: int64(len(body))}); err != nil {
 			return err
 		}
@@ -240,6 +243,9 @@ func (v *View) mayPlace(ctx context.Context, a actor, c datasite.Change, s *back
 	}
 	if there && !e.Mode.IsDir() {
 		return pathError(op, p, unix.ENOTDIR)
+	}
+	if err := free(op, p); err != nil {
+		return err
 	}
 	if a.owner {
 		return nil
