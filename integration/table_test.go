@@ -2,6 +2,7 @@ package integration
 
 import (
 	"fmt"
+	"maps"
 	"slices"
 	"testing"
 
@@ -31,7 +32,7 @@ func TestTable(t *testing.T) {
 	everyUser(t, func(t *testing.T, h *host) {
 		h.init()
 		h.start()
-		for _, name := range slices.Sorted(keys(levels)) {
+		for _, name := range slices.Sorted(maps.Keys(levels)) {
 			h.person(levels[name], name)
 		}
 		own := h.newActor(t)
@@ -124,16 +125,6 @@ func TestTable(t *testing.T) {
 		}
 		h.stop()
 	})
-}
-
-func keys[M ~map[K]V, K comparable, V any](m M) func(func(K) bool) {
-	return func(yield func(K) bool) {
-		for k := range m {
-			if !yield(k) {
-				return
-			}
-		}
-	}
 }
 
 // TestRuleChangeReachesOpenFiles: a rule edited with an editor's save pattern takes effect at once in another mount, with a file open there.

@@ -1,0 +1,66 @@
+package integration
+
+import (
+	"os"
+	"os/exec"
+	"path/filepath"
+	"strings"
+	"testing"
+	"time"
+
+	"github.com/rogpeppe/go-internal/testscript"
+)
+
+// TestScripts plays the stories of scripts/, each in a home folder of its own, as whoever runs the tests. Beside the commands of testscript:
+// until TEXT CMD... repeats a command until it says TEXT.
+func TestScripts(t *testing.T) {
+	testscript.Run(t, testscript.Params{
+		Dir: "scripts",
+		Setup: func(e *testscript.Env) error {
+			home := filepath.Join(e.WorkDir, "home")
+			if err := os.MkdirAll(filepath.Join(home, ".run"), 0o700); err != nil {
+				return err
+			}
+			e.Cd = home
+			e.Setenv("HOME", home)
+			e.Setenv("XDG_STATE_HOME", filepath.Join(home, ".state"))
+			e.Setenv("XDG_RUNTIME_DIR", filepath.Join(home, ".run"))
+			e.Setenv("PATH", binaries+":/usr/local/bin:/usr/bin:/bin:/usr/sbin:/sbin")
+			e.Setenv("LC_ALL", "C")
+			e.Setenv("SYFTFS_BIN", binaries)
+			e.Defer(func() { // whatever the story left running
+				env := append([]string{}, e.Vars...)
+				names, _ := filepath.Glob(filepath.Join(home, ".state", "syftfs", "*")) // the pattern is well formed
+				for _, n := range names {
+					cmd := exec.Command(filepath.Join(binaries, "syftfs"), "down", "--datasite", filepath.Base(n))
+					cmd.Env = env
+					_ = cmd.Run() // most stories have stopped it themselves
+				}
+			})
+			return nil
+		},
+		Cmds: map[string]func(ts *testscript.TestScript, neg bool, args []string){"until": until},
+	})
+}
+
+// until TEXT CMD ARG... runs a command until its output holds TEXT.
+func until(ts *testscript.TestScript, neg bool, args []string) {
+	if neg || len(args) < 2 {
+		ts.Fatalf("usage: until TEXT CMD ARG...")
+	}
+	deadline := time.After(patience)
+	tick := time.NewTicker(50 * time.Millisecond)
+	defer tick.Stop()
+	for {
+		err := ts.Exec(args[1], args[2:]...)
+		said := ts.ReadFile("stdout") + ts.ReadFile("stderr")
+		if err == nil && strings.Contains(said, args[0]) {
+			return
+		}
+		select {
+		case <-deadline:
+			ts.Fatalf("it never said %q but %q", args[0], said)
+		case <-tick.C:
+		}
+	}
+}
