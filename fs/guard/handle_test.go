@@ -8,6 +8,7 @@ import (
 	"path/filepath"
 	"strings"
 	"testing"
+	"time"
 
 	"github.com/google/go-cmp/cmp"
 	"github.com/openmined/syftfs/fs/datasite"
@@ -121,7 +122,15 @@ func TestTheMakerMayWriteUntilClosed(t *testing.T) {
 	must(t, w.views[owner].Write(t.Context(), at("shared/sub/syft.pub.yaml"), []byte(closedRules))) // some change of rules
 	_, err = f.WriteAt([]byte("ONCE"), 0)
 	must(t, err)
+	date := set("shared/new", Attr{MTime: ptr(time.Unix(1, 0)), Mode: ptr(iofs.FileMode(0o500))}) // as cp -p does
+	must(t, date(t.Context(), w.views[creator]))
+	if err := date(t.Context(), w.views[reader]); errno(err) != "EACCES" {
+		t.Errorf("dated by somebody else: %v", err)
+	}
 	must(t, f.Close())
+	if err := set("shared/new", Attr{MTime: ptr(time.Unix(2, 0))})(t.Context(), w.views[creator]); errno(err) != "EACCES" {
+		t.Errorf("dated after it was closed: %v", err)
+	}
 	if _, err := w.views[creator].Open(t.Context(), at("shared/new"), wr, 0); errno(err) != "EACCES" {
 		t.Errorf("a second open for writing: %v", err)
 	}

@@ -190,6 +190,16 @@ func (o *openFiles) each(fn func(*File)) {
 	}
 }
 
+// making is an open handle through which v made the file at p; nil if there is none.
+func (o *openFiles) making(v *View, p datasite.Path) (found *File) {
+	o.each(func(f *File) {
+		if f.v == v && f.created && !f.gone && f.path == p {
+			found = f
+		}
+	})
+	return found
+}
+
 // recheck makes every handle ask again before its next read or write.
 func (o *openFiles) recheck() { o.each(func(f *File) { f.stale = true }) }
 

@@ -2,6 +2,7 @@ package guard
 
 import (
 	"context"
+	"errors"
 	iofs "io/fs"
 	"os"
 	"strings"
@@ -42,7 +43,35 @@ func (v *View) SetAttr(ctx context.Context, p datasite.Path, f *File, at Attr) (
 		e, err = v.setAttr(ctx, a, p, at, &n)
 		return err
 	})
+	var d *Denied
+	if f != nil && errors.As(err, &d) && d.Hidden {
+		err = refuse("setattr", p, perm.Decision{Request: perm.Request{User: v.who.Subject, Want: perm.Write}}) // the file is in hand
+	}
 	return e, err
+}
+
+// needWrite is need for writing. Whoever made the file and has not closed it yet holds that, even without the right: the
+// kernel does not say by which handle dates and bits are set.
+func (v *View) needWrite(op string, a actor, p datasite.Path, dir bool) (perm.Decision, error) {
+	d, err := v.g.need(op, a, p, dir, perm.Write)
+	if err == nil || dir {
+		return d, err
+	}
+	f := v.g.files.making(v, p)
+	if f == nil || f.acc == unix.O_RDONLY {
+		return d, err
+	}
+	f.mu.Lock()
+	held, fresh := f.decision, !f.stale && f.epoch == v.g.epoch() && f.writeErr == nil
+	f.mu.Unlock()
+	if fresh {
+		return held, nil
+	}
+	// Not by asking the handle: that takes the accounts' lock, and a path is locked here.
+	if held, cerr := v.g.need(op, a, p, false, perm.Create); cerr == nil {
+		return held, nil
+	}
+	return d, err
 }
 
 // setGone changes a file that has no name any more: nobody else can see it, so only the handle counts.
@@ -97,7 +126,7 @@ func (v *View) setAttr(ctx context.Context, a actor, p datasite.Path, at Attr, n
 	}
 	dates := at.ATime != nil || at.MTime != nil
 	if dates {
-		if _, err := v.g.need("utimens", a, p, before.Mode.IsDir(), perm.Write); err != nil {
+		if _, err := v.needWrite("utimens", a, p, before.Mode.IsDir()); err != nil {
 			return before, err
 		}
 	}
@@ -170,7 +199,7 @@ func (v *View) mayChmod(a actor, p datasite.Path, stored, shown datasite.Entry, 
 	if want == nil || *want&all == shown.Mode&all {
 		return nil, nil
 	}
-	if _, err := v.g.need(op, a, p, stored.Mode.IsDir(), perm.Write); err != nil {
+	if _, err := v.needWrite(op, a, p, stored.Mode.IsDir()); err != nil {
 		return nil, err
 	}
 	if a.owner {
@@ -186,7 +215,7 @@ func (v *View) mayChmod(a actor, p datasite.Path, stored, shown datasite.Entry, 
 
 func (v *View) mayResize(a actor, p datasite.Path, before datasite.Entry, size int64) error {
 	const op = "truncate"
-	d, err := v.g.need(op, a, p, before.Mode.IsDir(), perm.Write)
+	d, err := v.needWrite(op, a, p, before.Mode.IsDir())
 	if err != nil {
 		return err
 	}
@@ -222,7 +251,7 @@ func (v *View) changeXattr(ctx context.Context, op string, p datasite.Path, name
 		if err != nil {
 			return err
 		}
-		if _, err := v.g.need(op, a, p, e.Mode.IsDir(), perm.Write); err != nil {
+		if _, err := v.needWrite(op, a, p, e.Mode.IsDir()); err != nil {
 			return err
 		}
 		if err := do(); err != nil {

@@ -15,6 +15,7 @@ import (
 	"github.com/openmined/syftfs/fs/datasite"
 	"github.com/openmined/syftfs/perm"
 	"github.com/openmined/syftfs/perm/rulefile"
+	"golang.org/x/sys/unix"
 )
 
 const (
@@ -179,7 +180,7 @@ func (k *kernel) take() string {
 }
 
 type world struct {
-	t       *testing.T
+	t       testing.TB
 	dir     string // of the backing tree
 	tree    *backing.Tree
 	g       *Guard
@@ -189,12 +190,12 @@ type world struct {
 }
 
 // newWorld makes the tree with the files above, and a view for everybody.
-func newWorld(t *testing.T, o ...backing.Option) *world {
+func newWorld(t testing.TB, o ...backing.Option) *world {
 	t.Helper()
 	return openWorld(t, makeTree(t), &memory{known: map[datasite.Path]datasite.Known{}}, o...)
 }
 
-func makeTree(t *testing.T) string {
+func makeTree(t testing.TB) string {
 	t.Helper()
 	dir := t.TempDir()
 	put(t, filepath.Join(dir, string(owner)), files)
@@ -202,7 +203,7 @@ func makeTree(t *testing.T) string {
 	return dir
 }
 
-func put(t *testing.T, dir string, files map[string]string) {
+func put(t testing.TB, dir string, files map[string]string) {
 	t.Helper()
 	for name, body := range files {
 		full := filepath.Join(dir, name)
@@ -219,7 +220,7 @@ func put(t *testing.T, dir string, files map[string]string) {
 	}
 }
 
-func openWorld(t *testing.T, dir string, mem *memory, o ...backing.Option) *world {
+func openWorld(t testing.TB, dir string, mem *memory, o ...backing.Option) *world {
 	t.Helper()
 	tree, err := backing.Open(dir, o...)
 	must(t, err)
@@ -256,7 +257,7 @@ func (w *world) rules(rel, text string) {
 	must(w.t, w.views[owner].Write(w.t.Context(), at(rel), []byte(text)))
 }
 
-func must(t *testing.T, err error) {
+func must(t testing.TB, err error) {
 	t.Helper()
 	if err != nil {
 		t.Fatal(err)
@@ -284,4 +285,9 @@ func errno(err error) string {
 		syscall.EISDIR: "EISDIR", syscall.ENOTDIR: "ENOTDIR", syscall.ENOTEMPTY: "ENOTEMPTY", syscall.EXDEV: "EXDEV", syscall.EBADF: "EBADF",
 		syscall.EINVAL: "EINVAL", syscall.ELOOP: "ELOOP", syscall.EOPNOTSUPP: "EOPNOTSUPP", syscall.ENODATA: "ENODATA", syscall.EBUSY: "EBUSY",
 	}[e]
+}
+
+func mkfifo(t testing.TB, path string) {
+	t.Helper()
+	must(t, unix.Mkfifo(path, 0o600))
 }
