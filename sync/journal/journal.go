@@ -14,8 +14,7 @@ import (
 	"time"
 
 	"github.com/openmined/syftfs/fs/datasite"
-	bolt "go.etcd.io/bbolt"
-	bolterrors "go.etcd.io/bbolt/errors"
+	"go.etcd.io/bbolt"
 )
 
 var (
@@ -52,7 +51,7 @@ type Options struct {
 // Journal is the open journal. Fits guard.Recorder and guard.Memory. All methods may be called concurrently.
 type Journal struct {
 	path  string
-	db    *bolt.DB
+	db    *bbolt.DB
 	fault interface{ Before(op string) error }
 
 	dirty chan struct{} // one slot: the queue is no longer empty
@@ -109,24 +108,24 @@ var (
 )
 
 // openFile opens the file and makes its buckets. A file that was cut short faults in the memory map; that is an error here.
-func openFile(path string) (db *bolt.DB, last uint64, err error) {
+func openFile(path string) (db *bbolt.DB, last uint64, err error) {
 	defer debug.SetPanicOnFault(debug.SetPanicOnFault(true))
 	defer func() {
 		if r := recover(); r != nil {
 			err = fmt.Errorf("%w (%v)", ErrCorrupt, r)
 		}
 	}()
-	db, err = bolt.Open(path, 0o600, &bolt.Options{Timeout: lockWait, FreelistType: bolt.FreelistMapType})
+	db, err = bbolt.Open(path, 0o600, &bbolt.Options{Timeout: lockWait, FreelistType: bbolt.FreelistMapType})
 	switch {
-	case errors.Is(err, bolterrors.ErrTimeout):
+	case errors.Is(err, boltTimeout):
 		return nil, 0, ErrLocked
-	case errors.Is(err, bolterrors.ErrInvalid), errors.Is(err, bolterrors.ErrChecksum), errors.Is(err, bolterrors.ErrVersionMismatch):
+	case errors.Is(err, boltInvalid), errors.Is(err, boltChecksum), errors.Is(err, boltVersion):
 		return nil, 0, fmt.Errorf("%w (%w)", ErrCorrupt, err)
 	case err != nil:
 		return nil, 0, err
 	}
 	fresh := false
-	err = db.View(func(tx *bolt.Tx) error {
+	err = db.View(func(tx *bbolt.Tx) error {
 		m := tx.Bucket(metaBucket)
 		if fresh = m == nil; !fresh && string(m.Get(formatKey)) != string(format) {
 			return fmt.Errorf("the journal has format %v, this program reads %v: use the newer program", m.Get(formatKey), format)
@@ -135,7 +134,7 @@ func openFile(path string) (db *bolt.DB, last uint64, err error) {
 		return nil
 	})
 	if err == nil && fresh {
-		err = db.Update(func(tx *bolt.Tx) error {
+		err = db.Update(func(tx *bbolt.Tx) error {
 			for _, name := range [][]byte{logBucket, knownBucket, cursorsBucket, metaBucket} {
 				if _, err := tx.CreateBucketIfNotExists(name); err != nil {
 					return err

@@ -5,13 +5,13 @@ import (
 	"context"
 
 	"github.com/openmined/syftfs/fs/datasite"
-	bolt "go.etcd.io/bbolt"
+	"go.etcd.io/bbolt"
 )
 
 // remember does to the stored known states what c did to the tree. A write sets After; a removal drops the path and
 // everything below it; a rename moves both, over what was there; a folder that was placed as a whole drops what was known
 // of an earlier one. In all of them a non-zero After is then set for Path.
-func remember(b *bolt.Bucket, c datasite.Change) error {
+func remember(b *bbolt.Bucket, c datasite.Change) error {
 	key := c.Path.String()
 	switch c.Op {
 	case datasite.OpWrite:
@@ -48,7 +48,7 @@ func remember(b *bolt.Bucket, c datasite.Change) error {
 }
 
 // drop deletes key and everything below it; fn, which may be nil, is shown each first.
-func drop(b *bolt.Bucket, key string, fn func(k, v []byte)) error {
+func drop(b *bbolt.Bucket, key string, fn func(k, v []byte)) error {
 	var doomed [][]byte // a bbolt cursor skips entries when it deletes
 	note := func(k, v []byte) {
 		if fn != nil {
@@ -135,7 +135,7 @@ func (j *Journal) EachKnown(under datasite.Path, fn func(datasite.Path, datasite
 	}
 	for next := []byte(below); next != nil; {
 		var found []pair
-		err := j.db.View(func(tx *bolt.Tx) error {
+		err := j.db.View(func(tx *bbolt.Tx) error {
 			c := tx.Bucket(knownBucket).Cursor()
 			k, v := c.Seek(next)
 			for ; len(found) < chunk && k != nil && bytes.HasPrefix(k, []byte(below)); k, v = c.Next() {

@@ -6,8 +6,7 @@ import (
 	"fmt"
 
 	"github.com/openmined/syftfs/fs/datasite"
-	bolt "go.etcd.io/bbolt"
-	bolterrors "go.etcd.io/bbolt/errors"
+	"go.etcd.io/bbolt"
 )
 
 // Reader reads changes in order from its own durable cursor. Next is for one goroutine at a time.
@@ -30,7 +29,7 @@ func (j *Journal) Reader(name string) (*Reader, error) {
 	if j.closed {
 		return nil, j.errClosed("reader")
 	}
-	err := j.db.View(func(tx *bolt.Tx) (err error) {
+	err := j.db.View(func(tx *bbolt.Tx) (err error) {
 		if v := tx.Bucket(cursorsBucket).Get([]byte(name)); v != nil {
 			r.taken, err = parseSeq(v)
 		}
@@ -71,7 +70,7 @@ func (r *Reader) Next(ctx context.Context) (datasite.Change, error) {
 // fetch reads some changes ahead.
 func (r *Reader) fetch() error {
 	const chunk = 128
-	err := r.j.db.View(func(tx *bolt.Tx) error {
+	err := r.j.db.View(func(tx *bbolt.Tx) error {
 		c := tx.Bucket(logBucket).Cursor()
 		for k, v := c.Seek(seqKey(r.taken + 1)); k != nil && len(r.ahead) < chunk; k, v = c.Next() {
 			seq, err := parseSeq(k)
@@ -87,7 +86,7 @@ func (r *Reader) fetch() error {
 		}
 		return nil
 	})
-	if errors.Is(err, bolterrors.ErrDatabaseNotOpen) {
+	if errors.Is(err, boltClosed) {
 		return r.j.errClosed("next")
 	}
 	if err != nil {

@@ -8,7 +8,7 @@ import (
 	"time"
 
 	"github.com/openmined/syftfs/fs/datasite"
-	bolt "go.etcd.io/bbolt"
+	"go.etcd.io/bbolt"
 )
 
 // item is one queued change.
@@ -126,7 +126,7 @@ func (j *Journal) group() error {
 	stored := err == nil
 	if err != nil {
 		// When the last sync failed the transaction can be in force all the same. Then its changes must not be stored twice.
-		if verr := j.db.View(func(tx *bolt.Tx) error { stored = len(b.items) > 0 && lastSeq(tx) >= b.last; return nil }); verr != nil {
+		if verr := j.db.View(func(tx *bbolt.Tx) error { stored = len(b.items) > 0 && lastSeq(tx) >= b.last; return nil }); verr != nil {
 			err = errors.Join(err, verr)
 		}
 	}
@@ -208,7 +208,7 @@ func parseSeq(b []byte) (uint64, error) {
 }
 
 // lastSeq is the newest sequence number that tx sees, 0 if there is none.
-func lastSeq(tx *bolt.Tx) uint64 {
+func lastSeq(tx *bbolt.Tx) uint64 {
 	b := tx.Bucket(logBucket)
 	if b == nil {
 		return 0
