@@ -327,8 +327,12 @@ func (s *server) Access(_ <-chan struct{}, in *fuse.AccessIn) fuse.Status {
 	if s.readOnly && in.Mask&fuse.W_OK != 0 && a.Mode&unix.S_IFMT != unix.S_IFLNK {
 		return fuse.EROFS
 	}
+	asked := in.Mask
+	if s.caches && s.euid == 0 {
+		asked &= fuse.X_OK // root's own files, which root may always read and write
+	}
 	for _, need := range []struct{ ask, bits uint32 }{{fuse.R_OK, 0o444}, {fuse.W_OK, 0o222}, {fuse.X_OK, 0o111}} {
-		if in.Mask&need.ask != 0 && a.Mode&need.bits == 0 && a.Mode&unix.S_IFMT != unix.S_IFLNK {
+		if asked&need.ask != 0 && a.Mode&need.bits == 0 && a.Mode&unix.S_IFMT != unix.S_IFLNK {
 			return fuse.EACCES
 		}
 	}

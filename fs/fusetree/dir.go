@@ -35,9 +35,6 @@ func (s *server) OpenDir(_ <-chan struct{}, in *fuse.OpenIn, out *fuse.OpenOut) 
 	if err == nil && a.Mode&unix.S_IFMT != unix.S_IFDIR {
 		err = syscall.ENOTDIR
 	}
-	if err == nil && a.Mode&0o555 == 0 && !s.caches {
-		err = syscall.EACCES
-	}
 	var n *node
 	if err == nil {
 		n = s.nodes.byNumber(in.NodeId)
