@@ -221,5 +221,13 @@ func (s *server) virtualItem(e virtual.Entry) item {
 	return it
 }
 
-// FsyncDir: the names of a folder are as durable as the journal's next group; the gate offers no more for a folder yet.
-func (s *server) FsyncDir(_ <-chan struct{}, in *fuse.FsyncIn) fuse.Status { return fuse.ENOSYS }
+// FsyncDir returns when the names in the folder, and everything queued, are durable. A provider's folder has no disk below.
+func (s *server) FsyncDir(_ <-chan struct{}, in *fuse.FsyncIn) fuse.Status {
+	err := s.at(in.NodeId, func(w place) error {
+		if !w.gate {
+			return nil
+		}
+		return s.view.SyncDir(s.ctx, w.path)
+	}, func(*handle) error { return nil }) // a folder without a name has none to keep
+	return s.status("fsyncdir", in.NodeId, "", err)
+}

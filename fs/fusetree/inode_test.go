@@ -155,7 +155,7 @@ func TestTable(t *testing.T) {
 		pick := func(t *rapid.T) string {
 			all := slices.Sorted(maps.Keys(tree))
 			if len(all) == 1 {
-				t.Skip()
+				return ""
 			}
 			return rapid.SampledFrom(all[1:]).Draw(t, "path")
 		}
@@ -190,6 +190,9 @@ func TestTable(t *testing.T) {
 			"look": func(t *rapid.T) { find(pick(t)) },
 			"remove": func(t *rapid.T) {
 				p := pick(t)
+				if p == "" {
+					return
+				}
 				d, n := split(p)
 				dir := find(d)
 				drop(p)
@@ -198,8 +201,8 @@ func TestTable(t *testing.T) {
 			"rename": func(t *rapid.T) {
 				from := pick(t)
 				to := join(rapid.SampledFrom(dirs()).Draw(t, "to"), name.Draw(t, "name"))
-				if to == from || strings.HasPrefix(to, from+"/") || strings.HasPrefix(from, to+"/") {
-					t.Skip()
+				if from == "" || to == from || strings.HasPrefix(to, from+"/") || strings.HasPrefix(from, to+"/") {
+					return
 				}
 				fd, fn := split(from)
 				td, tn := split(to)
@@ -211,8 +214,8 @@ func TestTable(t *testing.T) {
 			"rename behind our back": func(t *rapid.T) {
 				from := pick(t)
 				to := join(rapid.SampledFrom(dirs()).Draw(t, "to"), name.Draw(t, "name"))
-				if _, ok := tree[to]; ok || strings.HasPrefix(to, from+"/") {
-					t.Skip()
+				if _, ok := tree[to]; ok || from == "" || strings.HasPrefix(to, from+"/") {
+					return
 				}
 				move(from, to)
 				find(to)
@@ -221,7 +224,7 @@ func TestTable(t *testing.T) {
 				ids := slices.SortedFunc(maps.Keys(known), func(a, b *node) int { return int(a.id) - int(b.id) })
 				n := rapid.SampledFrom(ids).Draw(t, "node")
 				if n == site {
-					t.Skip()
+					return
 				}
 				count := rapid.Uint64Range(1, known[n]).Draw(t, "count")
 				if known[n] -= count; known[n] == 0 {

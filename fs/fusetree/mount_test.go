@@ -43,6 +43,16 @@ func TestOwnerReadsAndWrites(t *testing.T) {
 	}
 	wantErrno(t, "rename onto what is there", unix.Renameat2(unix.AT_FDCWD, s.own(0, "a"), unix.AT_FDCWD, s.own(0, "g/e/f"), unix.RENAME_NOREPLACE), syscall.EEXIST)
 	wantErrno(t, "rmdir", os.Remove(s.own(0, "g")), syscall.ENOTEMPTY)
+	for _, p := range []string{s.own(0), s.own(0, "g"), s.at[0]} {
+		d, err := os.Open(p)
+		if err != nil {
+			t.Fatal(err)
+		}
+		if err := d.Sync(); err != nil {
+			t.Errorf("fsync of %s: %v", p, err)
+		}
+		d.Close()
+	}
 	if got, want := names(t, s.own(0)), []string{"a", "g"}; !slices.Equal(got, want) {
 		t.Errorf("listing: %q, want %q", got, want)
 	}
