@@ -46,6 +46,9 @@ func (a *app) datasetCreate() *cobra.Command {
 			}
 			return a.show(d, func(w io.Writer) {
 				fmt.Fprintf(w, "Made dataset %s.\n  mock     %s (readers: %s)\n  private  %s (nobody)\n", d.Name, d.Mock, readers(d.Readers), d.Private)
+				for _, n := range d.Notes {
+					fmt.Fprintln(w, "  note    ", clean(n, false))
+				}
 			})
 		},
 	}

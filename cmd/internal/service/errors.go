@@ -91,6 +91,7 @@ var kinds = append(partKinds, []kind{
 	{iofs.ErrNotExist, NotFound},
 	{iofs.ErrExist, Conflict},
 	{iofs.ErrPermission, Forbidden},
+	{iofs.ErrInvalid, BadInput},
 	{errors.ErrUnsupported, Machine},
 }...)
 
