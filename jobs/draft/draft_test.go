@@ -28,6 +28,7 @@ type world struct {
 	placed  []placement
 	known   map[string]jobs.Job
 	refused error // of Place
+	watch   func(placement)
 }
 
 type placement struct {
@@ -58,6 +59,9 @@ func (w *world) Place(_ context.Context, c datasite.Change, src iofs.FS) error {
 		return err
 	}
 	w.placed = append(w.placed, p)
+	if w.watch != nil {
+		w.watch(p)
+	}
 	return nil
 }
 

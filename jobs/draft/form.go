@@ -45,10 +45,12 @@ func (f *form) bash() bool { return f.snap.script && path.Ext(f.snap.files[0].pa
 
 // make finishes the folder, or says what a person must do.
 func (f *form) make(ctx context.Context) error {
-	if err := os.MkdirAll(filepath.Join(f.dir, jobs.CodeDir), 0o755); err != nil {
-		return err
-	}
 	var err error
+	if !f.snap.has(jobs.CodeDir) || !f.snap.complete {
+		if err = os.MkdirAll(filepath.Join(f.dir, jobs.CodeDir), 0o755); err != nil {
+			return err
+		}
+	}
 	switch {
 	case f.snap.complete:
 		err = f.check()
