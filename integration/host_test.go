@@ -42,22 +42,26 @@ func build() (func(), error) {
 	if err != nil {
 		return nil, err
 	}
-	if err := os.Chmod(dir, 0o755); err != nil {
-		return nil, err
-	}
-	out, err := exec.Command("go", "build", "-tags", "faults", "-o", filepath.Join(dir, "syftfs"), "../cmd/syftfs").CombinedOutput()
-	if err != nil {
-		return nil, fmt.Errorf("go build: %w: %s", err, out)
-	}
-	self, err := os.ReadFile("/proc/self/exe")
-	if err != nil {
-		return nil, err
-	}
-	if err := os.WriteFile(filepath.Join(dir, "actor"), self, 0o755); err != nil {
-		return nil, err
+	if err := fill(dir); err != nil {
+		return nil, errors.Join(err, os.RemoveAll(dir))
 	}
 	binaries = dir
 	return func() { os.RemoveAll(dir) }, nil
+}
+
+func fill(dir string) error {
+	if err := os.Chmod(dir, 0o755); err != nil {
+		return err
+	}
+	out, err := exec.Command("go", "build", "-tags", "faults", "-o", filepath.Join(dir, "syftfs"), "../cmd/syftfs").CombinedOutput()
+	if err != nil {
+		return fmt.Errorf("go build: %w: %s", err, out)
+	}
+	self, err := os.ReadFile("/proc/self/exe")
+	if err != nil {
+		return err
+	}
+	return os.WriteFile(filepath.Join(dir, "actor"), self, 0o755)
 }
 
 // host is a person with an account on this machine: a home folder, a UNIX user, the built program.

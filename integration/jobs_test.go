@@ -68,11 +68,11 @@ func (l *lab) desk(job string, parts ...string) string {
 // approve writes the approval that DECISION offers into it.
 func (l *lab) approve(job string) {
 	l.t.Helper()
-	line := regexp.MustCompile(`(?m)^[# ]*(approve \S+.*)$`).FindStringSubmatch(l.own.read(l.desk(job, "DECISION")))
+	line := regexp.MustCompile(`(?m)^[# ]*(approve \S+)`).FindStringSubmatch(l.own.read(l.desk(job, "DECISION")))
 	if line == nil {
 		l.t.Fatalf("DECISION offers no approval: %s", l.own.read(l.desk(job, "DECISION")))
 	}
-	l.decide(job, line[1], "")
+	l.decide(job, line[1]+" datasets=words", "")
 }
 
 // decide writes a line into DECISION with one write(2), which must end with errno.

@@ -15,9 +15,6 @@ import (
 // patience is how long the story waits for one thing to come true.
 const patience = 60 * time.Second
 
-// errWording says that a command failed, as it must, but in other words.
-var errWording = errors.New("failed in other words")
-
 // person acts by child processes, with a home folder of their own.
 type person struct {
 	s     *story
@@ -49,9 +46,35 @@ func (p *person) command(ctx context.Context, name string, args ...string) *exec
 	return cmd
 }
 
+// width is how long a line of the story may be, margin what stands before an answer.
+const (
+	width  = 130
+	margin = "                  "
+)
+
+// short writes paths as this person would, and those of the other one by name.
+func (p *person) short(line string) string {
+	line = strings.ReplaceAll(line, p.home+"/", "~/")
+	return strings.ReplaceAll(line, p.s.dir+"/", "/home/")
+}
+
+// fold breaks a long line between words, and cuts a word that is longer than a line.
+func fold(line string) []string {
+	var parts []string
+	for len(line) > width {
+		at := strings.LastIndexByte(line[:width], ' ')
+		if strings.TrimSpace(line[:max(at, 0)]) == "" {
+			return append(parts, line[:width]+" ...")
+		}
+		parts = append(parts, line[:at])
+		line = "    " + line[at+1:]
+	}
+	return append(parts, line)
+}
+
 // say prints what a person types, with paths shortened to what they would type.
 func (p *person) say(line string) {
-	line = strings.ReplaceAll(line, p.home+"/", "~/")
+	line = strings.ReplaceAll(p.short(line), "\n", "\n"+margin)
 	fmt.Fprintf(p.s.o.Out, "%6.1fs  %-6s $ %s\n", time.Since(p.s.began).Seconds(), p.name, line)
 }
 
@@ -65,10 +88,9 @@ func (p *person) show(out string) {
 		if i == 40 {
 			line = fmt.Sprintf("... %d lines more", len(lines)-i)
 		}
-		if len(line) > 150 {
-			line = line[:150] + " ..."
+		for _, part := range fold(p.short(line)) {
+			fmt.Fprintf(p.s.o.Out, "%s%s\n", margin, part)
 		}
-		fmt.Fprintf(p.s.o.Out, "                  %s\n", strings.ReplaceAll(line, p.home+"/", "~/"))
 		if i == 40 {
 			return
 		}
@@ -135,7 +157,7 @@ func (p *person) refused(ctx context.Context, text, name string, args ...string)
 		return err
 	}
 	if !strings.Contains(out, text) {
-		return fmt.Errorf("%s: refused with %q, want %q: %w", p.name, out, text, errWording)
+		return fmt.Errorf("%s: refused with %q, want %q", p.name, out, text)
 	}
 	return nil
 }
@@ -157,12 +179,12 @@ func (p *person) wait(ctx context.Context, path, word string) error {
 		out, err := p.command(ctx, "cat", path).Output()
 		if err == nil {
 			text = string(out)
-			first, _, _ := strings.Cut(text, "\n")
-			if strings.Contains(first, word) {
+			now := statusOf(text)
+			if now == word {
 				p.show(text)
 				return nil
 			}
-			if strings.Contains(first, "failed") || strings.Contains(first, "rejected") {
+			if now == "failed" || now == "rejected" {
 				break
 			}
 		}
@@ -173,6 +195,17 @@ func (p *person) wait(ctx context.Context, path, word string) error {
 		}
 	}
 	return fmt.Errorf("%s: %s does not say %q but %q", p.name, path, word, text)
+}
+
+// statusOf gives the word after "status:" in a job's status file.
+func statusOf(text string) string {
+	for line := range strings.Lines(text) {
+		if rest, ok := strings.CutPrefix(line, "status:"); ok {
+			word, _, _ := strings.Cut(strings.TrimSpace(rest), ":")
+			return word
+		}
+	}
+	return ""
 }
 
 // quoted joins arguments as they would be typed.

@@ -130,6 +130,9 @@ func (s *story) rachelSubmits(ctx context.Context) error {
 	if !strings.Contains(out, "public part: 60 rows") {
 		return fmt.Errorf("the analysis did not find the 60 mock rows: %q", out)
 	}
+	if _, err := s.rachel.run(ctx, "mv", filepath.Join(s.rachel.home, "analysis", "outputs"), filepath.Join(s.rachel.home, "mock-outputs")); err != nil {
+		return err
+	}
 	if _, err := s.rachel.run(ctx, "cp", "-r", filepath.Join(s.rachel.home, "analysis"), s.rachel.site("jobs")+"/"); err != nil {
 		return err
 	}
@@ -160,7 +163,7 @@ func (s *story) owenDecides(ctx context.Context) error {
 	approve := ""
 	for line := range strings.Lines(decision) {
 		if rest := strings.TrimSpace(strings.TrimLeft(line, "# ")); strings.HasPrefix(rest, "approve ") {
-			approve = rest
+			approve, _, _ = strings.Cut(rest, " datasets=")
 			break
 		}
 	}
@@ -168,13 +171,11 @@ func (s *story) owenDecides(ctx context.Context) error {
 		return fmt.Errorf("DECISION has no line to approve with: %q", decision)
 	}
 	s.note("A decision for other bytes than those he read is refused, in write(2):")
-	if err := s.owen.refused(ctx, "Invalid argument", "sh", "-c", `echo "approve 000000000000" > "$1"`, "sh", filepath.Join(job, "DECISION")); err != nil {
-		// dash and bash word a failed write differently; the status is what counts.
-		if !errors.Is(err, errWording) {
-			return err
-		}
+	if err := s.owen.refused(ctx, "Invalid argument", "sh", "-c", `echo "approve 000000000000" | tee "$1"`, "sh", filepath.Join(job, "DECISION")); err != nil {
+		return err
 	}
-	if _, err := s.owen.sh(ctx, `echo "$2" > "$1"`, filepath.Join(job, "DECISION"), approve); err != nil {
+	s.note("He approves what he read, and grants the private part of one dataset:")
+	if _, err := s.owen.sh(ctx, `echo "$2" > "$1"`, filepath.Join(job, "DECISION"), approve+" datasets=breast-cancer"); err != nil {
 		return err
 	}
 	s.note("The runner executes exactly those bytes: in bubblewrap, private data read-only, no network.")
