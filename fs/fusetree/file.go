@@ -58,7 +58,7 @@ func (s *server) openStored(w place, flags int, kill bool, out *fuse.OpenOut) er
 	}
 	out.OpenFlags = s.register(w.node, f, flags, out)
 	if s.caches && !w.node.aside() && out.OpenFlags&fuse.FOPEN_DIRECT_IO == 0 {
-		same, known := s.nodes.agree(w.node, seen{e.Stamp.MTime, e.Stamp.CTime, e.Stamp.Size})
+		same, known := s.nodes.agree(w.node, seenOf(e.Stamp))
 		switch {
 		case same && !s.features.NoKeepCache:
 			out.OpenFlags |= fuse.FOPEN_KEEP_CACHE
@@ -149,7 +149,7 @@ func (s *server) Create(_ <-chan struct{}, in *fuse.CreateIn, name string, out *
 		n := s.nodes.byNumber(out.NodeId)
 		out.OpenFlags = s.register(n, f, flags, &out.OpenOut)
 		if s.caches && !n.aside() {
-			s.nodes.agree(n, seen{e.Stamp.MTime, e.Stamp.CTime, e.Stamp.Size})
+			s.nodes.agree(n, seenOf(e.Stamp))
 		}
 		s.touchedBelow(w, c.path)
 		return nil

@@ -158,7 +158,7 @@ func (s *server) remember(h *handle) {
 		return
 	}
 	s.nodes.mu.Lock()
-	h.node.seen = seen{e.Stamp.MTime, e.Stamp.CTime, e.Stamp.Size}
+	h.node.seen = seenOf(e.Stamp)
 	s.nodes.mu.Unlock()
 }
 
@@ -167,7 +167,7 @@ func (t *table) agree(n *node, now seen) (same, known bool) {
 	t.mu.Lock()
 	defer t.mu.Unlock()
 	known = n.seen != seen{}
-	same = n.seen.mtime.Equal(now.mtime) && n.seen.ctime.Equal(now.ctime) && n.seen.size == now.size
+	same = n.seen == now
 	n.seen = now
 	return same, known
 }

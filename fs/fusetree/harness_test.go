@@ -160,7 +160,7 @@ func serveMain(text string) error {
 
 // served is a running server process and the mounts that it serves.
 type served struct {
-	t    *testing.T
+	t    testing.TB
 	cmd  *exec.Cmd
 	in   interface{ Write([]byte) (int, error) }
 	out  *bufio.Reader
@@ -171,7 +171,7 @@ type served struct {
 }
 
 // serve starts a server over a new backing tree, with the owner's mount first unless mounts say otherwise.
-func serve(t *testing.T, mounts ...mountSpec) *served {
+func serve(t testing.TB, mounts ...mountSpec) *served {
 	t.Helper()
 	dir := t.TempDir()
 	s := &served{t: t, dir: dir, tree: filepath.Join(dir, "tree")}
@@ -266,14 +266,14 @@ func (s *served) stored(rel ...string) string {
 	return filepath.Join(append([]string{s.tree, string(owner)}, rel...)...)
 }
 
-func write(t *testing.T, name, body string) {
+func write(t testing.TB, name, body string) {
 	t.Helper()
 	if err := os.WriteFile(name, []byte(body), 0o644); err != nil {
 		t.Fatal(err)
 	}
 }
 
-func read(t *testing.T, name string) string {
+func read(t testing.TB, name string) string {
 	t.Helper()
 	b, err := os.ReadFile(name)
 	if err != nil {
@@ -282,7 +282,7 @@ func read(t *testing.T, name string) string {
 	return string(b)
 }
 
-func wantErrno(t *testing.T, what string, err error, want syscall.Errno) {
+func wantErrno(t testing.TB, what string, err error, want syscall.Errno) {
 	t.Helper()
 	if !errors.Is(err, want) {
 		t.Errorf("%s: got %v, want %v", what, err, want)
@@ -290,7 +290,7 @@ func wantErrno(t *testing.T, what string, err error, want syscall.Errno) {
 }
 
 // eventually waits for what happens in the background. It is bounded by the test's own time only.
-func eventually(t *testing.T, what string, ok func() bool) {
+func eventually(t testing.TB, what string, ok func() bool) {
 	t.Helper()
 	tick := time.NewTicker(2 * time.Millisecond)
 	defer tick.Stop()
@@ -306,7 +306,7 @@ func eventually(t *testing.T, what string, ok func() bool) {
 	}
 }
 
-func names(t *testing.T, dir string) []string {
+func names(t testing.TB, dir string) []string {
 	t.Helper()
 	list, err := os.ReadDir(dir)
 	if err != nil {

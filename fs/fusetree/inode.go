@@ -57,9 +57,11 @@ type node struct {
 
 // seen is a stored file's state when its pages were last known to be good.
 type seen struct {
-	mtime, ctime time.Time
+	mtime, ctime int64 // nanoseconds since 1970
 	size         int64
 }
+
+func seenOf(s datasite.Stamp) seen { return seen{s.MTime.UnixNano(), s.CTime.UnixNano(), s.Size} }
 
 // table holds the nodes by number and by what they are. Lock: mu is taken last and never held across a call to the gate, a
 // provider or the kernel.
