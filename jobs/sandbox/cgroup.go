@@ -4,6 +4,7 @@ import (
 	"bytes"
 	"errors"
 	"fmt"
+	iofs "io/fs"
 	"os"
 	"path/filepath"
 	"slices"
@@ -22,7 +23,7 @@ type cgroups struct {
 // Bubblewrap's two processes, and the thread of the shim that starts it, count too.
 const ownProcesses = 3
 
-// newCgroups makes groups named run below a folder of ours for memory, pids and cpu. A controller that is not there, or
+// newCgroups makes groups named run, which begins with our process number and a dash, below a folder of ours for memory, pids and cpu. A controller that is not there, or
 // where we may not make one, is left out: the caller asks by has and uses the fallback.
 func newCgroups(run string, l limitsOf) cgroups {
 	mounts, err := cgroupMounts()
@@ -233,33 +234,39 @@ func (c cgroups) remove() error {
 	return errs
 }
 
-// sweepCgroups removes the empty groups that a killed daemon left.
+// sweepCgroups removes the groups that a killed daemon left.
 func sweepCgroups() {
 	mounts, err := cgroupMounts()
 	if err != nil {
 		return
 	}
 	for _, name := range []string{"memory", "pids", "cpu"} {
-		if mounts[name] == "" {
-			continue
+		if mounts[name] != "" {
+			removeLeft(filepath.Join(mounts[name], "syftfs"), "")
 		}
-		removeEmpty(filepath.Join(mounts[name], "syftfs"), "")
 	}
 	if mounts["2"] != "" {
 		for _, p := range v2Parents(mounts["2"]) {
-			removeEmpty(p, "syftfs-")
+			removeLeft(p, "syftfs-")
 		}
 	}
 }
 
-func removeEmpty(dir, prefix string) {
+func removeLeft(dir, prefix string) {
 	entries, err := os.ReadDir(dir)
 	if err != nil {
 		return
 	}
 	for _, e := range entries {
-		if e.IsDir() && strings.HasPrefix(e.Name(), prefix) {
-			_ = unix.Rmdir(filepath.Join(dir, e.Name())) // EBUSY: somebody's run is in it
+		name, ok := strings.CutPrefix(e.Name(), prefix)
+		pid, _, ok2 := strings.Cut(name, "-")
+		if !ok || !ok2 || !e.IsDir() {
+			continue
 		}
+		// The group of a process that is there may be empty because its job is about to begin.
+		if _, err := os.Stat(filepath.Join("/proc", pid)); !errors.Is(err, iofs.ErrNotExist) {
+			continue
+		}
+		_ = unix.Rmdir(filepath.Join(dir, e.Name())) // EBUSY: its last process is going
 	}
 }

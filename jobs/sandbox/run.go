@@ -10,6 +10,7 @@ import (
 	"os/exec"
 	"path/filepath"
 	"runtime"
+	"strconv"
 	"syscall"
 	"time"
 
@@ -44,7 +45,7 @@ func (s *Sandbox) run(ctx context.Context, bwrap string, spec jobs.Spec, test *t
 	limits := withDefaults(spec.Limits)
 	var cg cgroups
 	if !s.cfg.NoCgroup {
-		cg = newCgroups(filepath.Base(h.path), limitsOf{limits.Memory, limits.Processes, s.cfg.CPUs})
+		cg = newCgroups(strconv.Itoa(os.Getpid())+"-"+filepath.Base(h.path), limitsOf{limits.Memory, limits.Processes, s.cfg.CPUs})
 		defer func() {
 			if rerr := cg.remove(); rerr != nil {
 				s.cfg.Log.Warn("cgroup not removed", "run", spec.Run, "err", rerr)
@@ -178,7 +179,8 @@ func (s *Sandbox) shim(ctx context.Context, p plan, cg cgroups, logs *logs) (*ou
 	ended := make(chan error, 1)
 	started := make(chan error, 1)
 	go func() {
-		runtime.LockOSThread() // never unlocked: when this thread ends, so does the shim
+		runtime.LockOSThread() // when this thread ends, so does the shim
+		defer runtime.UnlockOSThread()
 		err := cmd.Start()
 		started <- err
 		if err == nil {

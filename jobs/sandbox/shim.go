@@ -186,14 +186,13 @@ func (s *shim) start() (*job, error) {
 	}
 	j := &job{waited: make(chan error, 1), status: make(chan status, 4), failed: make(chan string, 1)}
 	started := make(chan error, 1)
-	go func() {
-		runtime.LockOSThread() // never unlocked: the thread's rights and cgroups are the job's, not ours
+	ownThread(func() {
 		err := s.startHere(cmd)
 		started <- err
 		if err == nil {
 			j.waited <- cmd.Wait()
 		}
-	}()
+	})
 	err = <-started
 	statusW.Close()
 	failedW.Close()
@@ -218,6 +217,26 @@ func (s *shim) start() (*job, error) {
 		j.failed <- string(b[:max(n, 0)])
 	}()
 	return j, nil
+}
+
+// ownThread runs f on a thread that ends with it. It is never the first thread of this process: where that one is, the
+// whole process counts as being, and a memory cgroup that holds the shim may kill the shim.
+func ownThread(f func()) {
+	go func() {
+		runtime.LockOSThread()
+		if unix.Gettid() != unix.Getpid() {
+			f()
+			return // locked, so the thread goes too
+		}
+		done := make(chan struct{})
+		go func() {
+			defer close(done)
+			runtime.LockOSThread() // another one, since the first is taken
+			f()
+		}()
+		<-done
+		runtime.UnlockOSThread()
+	}()
 }
 
 // startHere starts cmd from this thread, in the job's cgroups and without the rights that the shim has.

@@ -83,7 +83,9 @@ func TestFolders(t *testing.T) {
 		{"state open to others", func(s, _, _ string) error { return os.Chmod(s, 0o755) }, "state", doctor.Missing, "chmod 700"},
 		{"backing open to others", func(_, _, b string) error { return os.Chmod(b, 0o750) }, "backing tree", doctor.Missing, "chmod 700"},
 		{"backing gone", func(_, _, b string) error { return os.RemoveAll(b) }, "backing tree", doctor.Missing, "init"},
-		{"configuration broken", func(s, _, _ string) error { return os.WriteFile(filepath.Join(s, "config.yaml"), []byte("nonsense: [\n"), 0o600) },
+		{"configuration broken", func(s, _, _ string) error {
+			return os.WriteFile(filepath.Join(s, "config.yaml"), []byte("nonsense: [\n"), 0o600)
+		},
 			"state", doctor.Missing, "configuration"},
 		{"mount point full", func(_, m, _ string) error { return os.WriteFile(filepath.Join(m, "x"), nil, 0o600) }, "mount point", doctor.Missing, "move"},
 		{"mount point not there", func(_, m, _ string) error { return os.Remove(m) }, "mount point", doctor.OK, ""},
