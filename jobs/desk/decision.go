@@ -33,10 +33,10 @@ func parseDecision(text []byte) (decision, error) {
 	}
 	var found string
 	for raw := range bytes.Lines(text) {
-		s := strings.TrimSpace(string(raw))
-		if s == "" || strings.HasPrefix(s, "#") {
+		if idle(raw) {
 			continue
 		}
+		s := strings.TrimSpace(string(raw))
 		if found != "" {
 			return decision{}, errors.New("there is more than one line that decides; leave one and put # before the others")
 		}
@@ -57,6 +57,16 @@ func parseDecision(text []byte) (decision, error) {
 		return decision{reject: true, reason: rest}, nil
 	}
 	return decision{}, errors.New("the line must begin with approve or reject")
+}
+
+// idle reports whether a text has no line that counts.
+func idle(text []byte) bool {
+	for raw := range bytes.Lines(text) {
+		if s := bytes.TrimSpace(raw); len(s) > 0 && s[0] != '#' {
+			return false
+		}
+	}
+	return true
 }
 
 func parseApprove(rest string) (decision, error) {

@@ -7,6 +7,7 @@ import (
 	"os"
 	"path"
 	"strings"
+	"sync"
 	"syscall"
 
 	"github.com/openmined/syftfs/fs/virtual"
@@ -109,7 +110,18 @@ func (o *Owner) openDecision(ctx context.Context, j jobs.Job, flags int) (virtua
 	var judge func([]byte) error
 	if writes(flags) {
 		later := context.WithoutCancel(ctx) // the open is answered long before the write comes
-		judge = func(b []byte) error { return o.judge(later, j.ID, b) }
+		var once sync.Mutex                 // guards decided, and lets one write be judged after the other
+		decided := false
+		judge = func(b []byte) error {
+			once.Lock()
+			defer once.Unlock()
+			if decided && idle(b) {
+				return nil // an editor that writes its last line end by itself
+			}
+			err := o.judge(later, j.ID, b)
+			decided = decided || err == nil
+			return err
+		}
 	}
 	return virtual.NewText(textEntry(decisionName, mode, body, o.at(j)), body, judge), nil
 }

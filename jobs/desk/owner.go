@@ -147,13 +147,17 @@ func (o *Owner) Lookup(ctx context.Context, rel string) (virtual.Entry, error) {
 		return virtual.Entry{}, err
 	}
 	if p.deep == 2 {
-		e := folder(p.id.Name, j.State.ReceivedAt)
-		if j.Status == jobs.Pending {
-			e.Mode = 0o755 // an editor may save DECISION here
-		}
-		return e, nil
+		return jobFolder(j), nil
 	}
 	return o.item(ctx, j, p.sub)
+}
+
+func jobFolder(j jobs.Job) virtual.Entry {
+	e := folder(j.ID.Name, j.State.ReceivedAt)
+	if j.Status == jobs.Pending {
+		e.Mode = 0o755 // an editor may save DECISION here
+	}
+	return e
 }
 
 // job gives one job; names that cannot be one are not there.
@@ -344,16 +348,16 @@ func (o *Owner) listJobs(p place) ([]virtual.Entry, error) {
 	seen := map[string]bool{}
 	var out []virtual.Entry
 	for _, j := range o.cfg.Jobs.List() {
-		name, at := string(j.ID.Submitter), time.Time{}
+		e := folder(string(j.ID.Submitter), time.Time{})
 		if p.deep == 1 {
 			if j.ID.Submitter != p.id.Submitter {
 				continue
 			}
-			name, at = j.ID.Name, j.State.ReceivedAt
+			e = jobFolder(j)
 		}
-		if !seen[name] && datasite.CheckName(name) == nil {
-			seen[name] = true
-			out = append(out, folder(name, at))
+		if !seen[e.Name] && datasite.CheckName(e.Name) == nil {
+			seen[e.Name] = true
+			out = append(out, e)
 		}
 	}
 	if p.deep == 1 && len(out) == 0 {
