@@ -14,21 +14,19 @@ import (
 	"golang.org/x/sys/unix"
 )
 
-// collect moves what the job left for results out of the sandbox. Over a limit nothing is; so too on an error.
+// collect moves what the job left for results out of the sandbox. Over a limit nothing is; so too on an error. The caller
+// makes it durable, with the rest of what it keeps of a run.
 func (s *shim) collect(res *outcome) {
 	c := &collector{plan: s.plan}
 	fd, err := unix.Open(treeResults, unix.O_RDONLY|unix.O_DIRECTORY|unix.O_NOFOLLOW|unix.O_CLOEXEC, 0)
 	if err == nil {
 		err = c.folder(os.NewFile(uintptr(fd), "results"), s.dest, "", 1)
 	}
-	if err == nil {
-		err = c.settle(s.dest)
-	}
 	res.Dropped = c.dropped
 	if err == nil {
 		return
 	}
-	res.Notes = append(res.Notes, "results: "+err.Error())
+	res.Dropped = append(res.Dropped, "everything: "+err.Error())
 	if err := empty(s.dest); err != nil {
 		res.Notes = append(res.Notes, "results: remove what was collected: "+err.Error())
 	}
@@ -139,28 +137,6 @@ func (c *collector) file(from *os.File, to *os.Root, name string, st unix.Stat_t
 		err = out.Chmod(mode)
 	}
 	return errors.Join(err, out.Close())
-}
-
-// settle makes what was collected durable. Few files are synced one by one; many cost less with all of the file system.
-func (c *collector) settle(dest *os.Root) error {
-	d, err := dest.Open(".")
-	if err != nil {
-		return err
-	}
-	defer d.Close()
-	if c.names > 64 {
-		return unix.Syncfs(int(d.Fd()))
-	}
-	return iofs.WalkDir(dest.FS(), ".", func(p string, _ iofs.DirEntry, err error) error {
-		if err != nil {
-			return err
-		}
-		f, err := dest.Open(p)
-		if err != nil {
-			return err
-		}
-		return errors.Join(f.Sync(), f.Close())
-	})
 }
 
 var kinds = map[uint32]string{

@@ -198,12 +198,12 @@ func TestDatasetUnavailable(t *testing.T) {
 				t.Fatal(err)
 			}
 			tt.make(t, d.Private)
-			b.ends(-1, "dataset_unavailable")
-			if out := b.stdout(); out != "" {
-				t.Errorf("it ran: %q", out)
+			out := b.ends(-1, "dataset_unavailable")
+			if got := b.stdout(); got != "" {
+				t.Errorf("it ran: %q", got)
 			}
-			if !strings.Contains(b.stderr(), "dataset open") {
-				t.Errorf("stderr does not say why: %q", b.stderr())
+			if len(out.Notes) != 1 || !strings.HasPrefix(out.Notes[0], "dataset open: ") {
+				t.Errorf("notes do not say why: %q", out.Notes)
 			}
 		})
 	}

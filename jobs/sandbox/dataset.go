@@ -12,13 +12,10 @@ import (
 	"golang.org/x/sys/unix"
 )
 
-// datasetError says that a granted dataset cannot be bound.
-type datasetError struct {
-	name string
-	err  error
-}
+// datasetError says that a granted dataset cannot be bound; its text names the dataset.
+type datasetError struct{ err error }
 
-func (e *datasetError) Error() string { return fmt.Sprintf("dataset %s: %v", e.name, e.err) }
+func (e *datasetError) Error() string { return e.err.Error() }
 func (e *datasetError) Unwrap() error { return e.err }
 
 // datasets takes the parts of every granted dataset.
@@ -32,7 +29,7 @@ func (t *tree) datasets() error {
 			}
 			at := filepath.Join(treeData, strconv.Itoa(i), m.at)
 			if err := t.dataset(m.from, at); err != nil {
-				return &datasetError{d.Name, err}
+				return &datasetError{fmt.Errorf("dataset %s: %w", d.Name, err)}
 			}
 			t.data = append(t.data, bind{at, m.inside})
 		}

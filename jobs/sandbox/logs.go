@@ -84,5 +84,5 @@ func (s *stream) end() {
 
 func (s *stream) close() error {
 	s.end()
-	return errors.Join(s.keep.failed, s.file.Sync(), s.file.Close(), s.r.Close())
+	return errors.Join(s.keep.failed, s.file.Close(), s.r.Close())
 }

@@ -11,6 +11,7 @@ import (
 	"strings"
 	"syscall"
 	"testing"
+	"time"
 
 	"golang.org/x/sys/unix"
 
@@ -159,6 +160,46 @@ func TestDaemonKilled(t *testing.T) {
 		entries, rerr := os.ReadDir(filepath.Join(dir, "state", "running"))
 		return err == nil && rerr == nil && len(entries) == 0
 	})
+}
+
+// TestShimKilled: what ran is not said to have not run.
+func TestShimKilled(t *testing.T) {
+	b := newBox(t, sandbox.Config{}, `echo half > outputs/half; echo up; bash -c 'trap "" TERM; while :; do sleep 1000; done' $WORD`)
+	go func() {
+		for tick := time.NewTicker(5 * time.Millisecond); t.Context().Err() == nil; <-tick.C {
+			if body, err := os.ReadFile(b.spec.Stdout); err != nil || string(body) != "up\n" {
+				continue
+			}
+			for _, p := range withWord("//sandbox.shim") {
+				stat, err := os.ReadFile(filepath.Join(filepath.Dir(p), "stat"))
+				if err != nil {
+					continue
+				}
+				var pid, parent int
+				var name, state string
+				if _, err := fmt.Sscan(string(stat), &pid, &name, &state, &parent); err == nil && parent == os.Getpid() {
+					_ = unix.Kill(pid, unix.SIGKILL) // a child of ours, not waited for yet
+					return
+				}
+			}
+		}
+	}()
+	b.ends(-1, "interrupted")
+	if got := b.results(); len(got) > 0 {
+		t.Errorf("published: %v", got)
+	}
+}
+
+// TestProgramInAClosedFolder: what runs as another uid inside need not be open to it outside.
+func TestProgramInAClosedFolder(t *testing.T) {
+	p := own(t)
+	chmod(t, p, 0o700)
+	chmod(t, filepath.Dir(p), 0o700)
+	b := newBox(t, sandbox.Config{Self: p}, "echo ran")
+	b.ends(0, "")
+	if got := b.stdout(); got != "ran\n" {
+		t.Errorf("%q", got)
+	}
 }
 
 // play is what this binary does for TestDaemonKilled and TestNoUserNamespaces.

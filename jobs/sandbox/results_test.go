@@ -87,6 +87,9 @@ func TestQuota(t *testing.T) {
 			if got := b.results(); len(got) > 0 {
 				t.Errorf("published: %v", got)
 			}
+			if !strings.Contains(b.stderr(), "--- NOT COLLECTED: everything: ") {
+				t.Errorf("stderr does not say why: %q", b.stderr())
+			}
 		})
 	}
 }

@@ -65,13 +65,13 @@ func (s *Sandbox) run(ctx context.Context, bwrap string, spec jobs.Spec, test *t
 	}
 	res, err := s.shim(ctx, p, cg, logs)
 	var start *errStart
+	var ds *datasetError
 	switch {
+	case errors.As(err, &ds) && test == nil:
+		res = &outcome{Code: -1, Reason: reasonDataset, Notes: []string{err.Error()}}
+		out.Notes = nil // nothing was held: nothing ran
 	case errors.As(err, &start) && test == nil:
-		var ds *datasetError
 		res = &outcome{Code: -1, Reason: reasonSetup, Notes: []string{"sandbox: " + err.Error()}}
-		if errors.As(err, &ds) {
-			res.Reason = reasonDataset
-		}
 		logs.say("sandbox: " + err.Error())
 	case err != nil:
 		return out, false, errors.Join(err, logs.close())
@@ -146,7 +146,8 @@ func (p plan) notes(cg cgroups) []string {
 	return append(n, "python: none of 3.10 or newer on this machine")
 }
 
-// shim starts the shim and speaks with it. An error other than errStart means that the shim broke.
+// shim starts the shim and stays with it to its end. A datasetError or an errStart means that no job was started; any
+// other error that something on our side broke.
 func (s *Sandbox) shim(ctx context.Context, p plan, cg cgroups, logs *logs) (*outcome, error) {
 	tasks, group, err := cg.files()
 	files := tasks
@@ -209,69 +210,91 @@ func (s *Sandbox) shim(ctx context.Context, p plan, cg cgroups, logs *logs) (*ou
 	if err == nil {
 		_, err = ctlW.Write(append(body, '\n'))
 	}
-	res, serr := s.follow(ctx, cmd.Process, p, cg, ctlW, reports)
+	f := follower{s: s, proc: cmd.Process, plan: p, cg: cg, control: ctlW}
+	res, serr := f.follow(ctx, reports)
 	werr := <-ended
-	if res == nil && serr == nil {
-		serr = fmt.Errorf("the sandbox's shim ended without a result: %w", errors.Join(err, werr, io.ErrUnexpectedEOF))
+	if res != nil || serr != nil {
+		return res, serr
 	}
-	return res, serr
+	err = fmt.Errorf("the sandbox's shim ended without a result: %w", errors.Join(err, werr, io.ErrUnexpectedEOF))
+	if !f.started {
+		return nil, &errStart{err}
+	}
+	// The job ran, and ended with the shim. What was collected may be half of it.
+	res = &outcome{Code: -1, Reason: reasonInterrupted, Notes: []string{err.Error()}}
+	if f.forced != "" {
+		res.Reason = f.forced
+	}
+	dest, err := os.OpenRoot(p.Results)
+	if err == nil {
+		err = errors.Join(empty(dest), dest.Close())
+	}
+	if err != nil {
+		return nil, fmt.Errorf("remove half of the results: %w", err)
+	}
+	return res, nil
+}
+
+// follower stays with a started shim.
+type follower struct {
+	s       *Sandbox
+	proc    *os.Process
+	plan    plan
+	cg      cgroups
+	control io.Writer
+	started bool   // the job was
+	forced  string // we killed the shim, and why
 }
 
 // follow passes on cancellation and the kernel's word about memory, and takes the reports, until the shim is silent.
-func (s *Sandbox) follow(ctx context.Context, proc *os.Process, p plan, cg cgroups, control io.Writer, reports <-chan report) (*outcome, error) {
-	var res *outcome
-	var failed error
-	tell := func(word string) {
-		// A shim that is gone has reported or broken, and both show elsewhere.
-		_, _ = io.WriteString(control, word+"\n")
-	}
+// No outcome and no error means that it did not come to its end.
+func (f *follower) follow(ctx context.Context, reports <-chan report) (res *outcome, failed error) {
 	oom := time.NewTicker(oomEvery)
 	defer oom.Stop()
 	cancelled := ctx.Done()
 	// The shim keeps the limits by itself. This one is for a shim that cannot.
-	last := time.NewTimer(p.Limits.Timeout + p.Grace + late)
+	last := time.NewTimer(f.plan.Limits.Timeout + f.plan.Grace + late)
 	defer last.Stop()
-	var forced string
-	force := func(reason string) {
-		forced = reason
-		_ = proc.Kill() // and with it, as the first process of its namespace, everything
-	}
+	overdue := last.C
 	for {
 		select {
 		case r, ok := <-reports:
 			switch {
-			case !ok && forced != "" && res == nil:
-				return &outcome{Code: -1, Reason: forced}, nil
 			case !ok:
 				return res, failed
+			case r.Dataset:
+				failed = &datasetError{errors.New(r.Setup)}
 			case r.Setup != "":
 				failed = &errStart{errors.New(r.Setup)}
-				if r.Dataset {
-					failed = &errStart{&datasetError{err: errors.New(r.Setup)}}
-				}
+			case r.Started:
+				f.started = true
 			case r.Ended:
-				last.Stop()
+				overdue = nil // collecting takes the time it takes
 			case r.Result != nil:
 				res = r.Result
 			}
 		case <-cancelled:
 			cancelled = nil
-			tell(reasonCancelled)
-			last.Reset(p.Grace + late)
+			f.tell(reasonCancelled)
+			last.Reset(f.plan.Grace + late)
 		case <-oom.C:
-			if cg.killed() > 0 {
-				tell(reasonMemory)
+			if f.cg.killed() > 0 {
+				f.tell(reasonMemory)
 				oom.Stop()
 			}
-		case <-last.C:
-			reason := reasonTimeout
+		case <-overdue:
+			overdue = nil
+			f.forced = reasonTimeout
 			if ctx.Err() != nil {
-				reason = reasonCancelled
+				f.forced = reasonCancelled
 			}
-			force(reason)
+			_ = f.proc.Kill() // and with it, as the first process of its namespace, everything; gone already is as good
 		}
 	}
 }
+
+// tell commands the shim. One that is gone has reported or broken, and both show elsewhere.
+func (f *follower) tell(word string) { _, _ = io.WriteString(f.control, word+"\n") }
 
 func (s *Sandbox) command(p plan) *exec.Cmd {
 	cmd := exec.Command(s.cfg.Self, argShim)
