@@ -33,7 +33,7 @@ func (e *Engine) collected(ctx context.Context, id ID, out Outcome) error {
 			return err
 		}
 	}
-	if err := syncTree(e.runs.Path(dir)); err != nil {
+	if err := SyncTree(e.runs.Path(dir)); err != nil {
 		return err
 	}
 	return e.step(ctx, id, "collected", func(j *job) {

@@ -15,7 +15,6 @@ import (
 	"github.com/openmined/syftfs/fs/datasite"
 	"github.com/openmined/syftfs/fs/statedir"
 	"github.com/openmined/syftfs/perm"
-	"golang.org/x/sys/unix"
 )
 
 // scan looks at every folder of the inbox, and at every job that is known.
@@ -270,7 +269,7 @@ func (e *Engine) copyIn(ctx context.Context, id ID, j *job, l listing, c Config)
 		err = os.WriteFile(filepath.Join(tmp, manifestFile), b, 0o600)
 	}
 	if err == nil {
-		err = syncTree(tmp)
+		err = SyncTree(tmp)
 	}
 	if err == nil {
 		err = e.jobs.Step("intake:copy")
@@ -315,19 +314,6 @@ func (e *Engine) copyFile(ctx context.Context, id ID, p, dir string, m *manifest
 		err = cerr
 	}
 	return err
-}
-
-// syncTree makes everything below dir durable, by one call for its whole file system: a submission may have thousands of files.
-func syncTree(dir string) error {
-	f, err := os.Open(dir)
-	if err != nil {
-		return err
-	}
-	defer f.Close()
-	if err := unix.Syncfs(int(f.Fd())); err != nil {
-		return &os.PathError{Op: "syncfs", Path: dir, Err: err}
-	}
-	return nil
 }
 
 const changedAfter = "changed after approval: the inbox no longer holds what was approved; the run has the approved files"

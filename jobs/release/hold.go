@@ -106,13 +106,8 @@ func take(ctx context.Context, dir string) ([]Item, error) {
 	if err != nil {
 		return nil, err
 	}
-	f, err := root.Open(".")
-	if err != nil {
+	if err := jobs.SyncTree(dir); err != nil {
 		return nil, err
-	}
-	defer f.Close()
-	if err := unix.Syncfs(int(f.Fd())); err != nil {
-		return nil, fmt.Errorf("syncfs %s: %w", dir, err)
 	}
 	slices.SortFunc(items, func(a, b Item) int { return strings.Compare(a.Path, b.Path) })
 	return items, nil
