@@ -265,10 +265,11 @@ func (d *dirTree) Write(ctx context.Context, p datasite.Path, body []byte) error
 	if err := os.MkdirAll(filepath.Dir(full), 0o755); err != nil {
 		return err
 	}
-	if err := os.WriteFile(full+".part", body, 0o644); err != nil {
+	part := filepath.Join(d.root, ".part")
+	if err := os.WriteFile(part, body, 0o644); err != nil {
 		return err
 	}
-	if err := os.Rename(full+".part", full); err != nil {
+	if err := os.Rename(part, full); err != nil {
 		return err
 	}
 	d.feed.add(datasite.Change{Op: datasite.OpWrite, Path: p})

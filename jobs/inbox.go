@@ -107,7 +107,7 @@ func (e *Engine) judge(ctx context.Context, id ID, l listing) (c Config, missing
 		switch name {
 		case CodeDir:
 			if !mode.IsDir() {
-				return refuse("%q is %s, but must be a folder", name, kindOf(mode))
+				return refuse("%q is %s: not a regular file in a folder of that name", name, kindOf(mode))
 			}
 		case ConfigFile, RunFile:
 			if !mode.IsRegular() {

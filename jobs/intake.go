@@ -379,7 +379,7 @@ func (e *Engine) note(j *job, step, text string) error {
 // publish makes state.yaml in the review folder say what the record says. What else stood there is overwritten: it is output.
 func (e *Engine) publish(ctx context.Context, id ID) error {
 	j := e.peek(id)
-	if j == nil || j.rec.Status == Received || j.rec.Adopted {
+	if j == nil || j.rec.Adopted {
 		return nil
 	}
 	p := id.Review().Join(StateFile)
@@ -388,9 +388,10 @@ func (e *Engine) publish(ctx context.Context, id ID) error {
 	if err == nil && string(have) == string(want) {
 		return nil
 	}
-	if err != nil && !errors.Is(err, iofs.ErrNotExist) {
-		return fmt.Errorf("job %s: %w", id, err)
+	if j.rec.Status == Received && errors.Is(err, iofs.ErrNotExist) {
+		return nil // as long as nothing was answered, nothing is
 	}
+	// Whatever else keeps it from being read (a link, a folder): writing it replaces that, or fails with the reason.
 	if err := e.jobs.Step("publish"); err != nil {
 		return fmt.Errorf("job %s: publish: %w", id, err)
 	}
