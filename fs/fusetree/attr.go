@@ -119,7 +119,7 @@ func (s *server) GetAttr(_ <-chan struct{}, in *fuse.GetAttrIn, out *fuse.AttrOu
 	} else {
 		err = s.nodeAttr(in.NodeId, out)
 	}
-	return s.status("getattr", in.NodeId, "", err)
+	return s.status("getattr", in.NodeId, "", s.again.once(in.Pid, err))
 }
 
 func (s *server) nodeAttr(id uint64, out *fuse.AttrOut) error {

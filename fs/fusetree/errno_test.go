@@ -78,3 +78,33 @@ func TestErrno(t *testing.T) {
 		t.Errorf("a good name: %v", err)
 	}
 }
+
+// TestRetries: a caller is sent to resolve its path anew once, and then told the plain truth.
+func TestRetries(t *testing.T) {
+	var r retries
+	for round := range 3 {
+		if err := r.once(1, syscall.ESTALE); err != syscall.ESTALE {
+			t.Errorf("round %d: first: %v", round, err)
+		}
+		if err := r.once(2, syscall.ESTALE); err != syscall.ESTALE {
+			t.Errorf("round %d: another caller: %v", round, err)
+		}
+		if err := r.once(1, syscall.ESTALE); err != syscall.ENOENT {
+			t.Errorf("round %d: second: %v", round, err)
+		}
+		if err := r.once(2, nil); err != nil {
+			t.Errorf("round %d: success: %v", round, err)
+		}
+	}
+	if r.some.Load() || len(r.told) != 0 {
+		t.Errorf("%d are remembered", len(r.told))
+	}
+	for tid := range uint32(3 * maxRetries) {
+		if err := r.once(tid, syscall.ESTALE); err != syscall.ESTALE {
+			t.Fatal(err)
+		}
+	}
+	if len(r.told) > maxRetries {
+		t.Errorf("%d are remembered", len(r.told))
+	}
+}

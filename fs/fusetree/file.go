@@ -38,13 +38,13 @@ func (s *server) Open(_ <-chan struct{}, in *fuse.OpenIn, out *fuse.OpenOut) fus
 		}
 		return s.openVirtual(w, e, flags, out)
 	}, nil)
-	return s.status("open", in.NodeId, "", err)
+	return s.status("open", in.NodeId, "", s.again.once(in.Pid, err))
 }
 
 func (s *server) openStored(w place, flags int, kill bool, out *fuse.OpenOut) error {
 	f, err := s.view.Open(s.ctx, w.path, flags, 0)
 	if err != nil {
-		return vanished(err)
+		return vanished(err, syscall.ELOOP, syscall.EISDIR) // the kernel opens what it knows as a regular file
 	}
 	e, err := f.Stat()
 	if err == nil {

@@ -301,10 +301,7 @@ func (t *table) cut(n *node) *node {
 
 // drop forgets n and every ancestor that nobody needs any more.
 func (t *table) drop(n *node) {
-	for n != nil && n != t.root && n.lookups == 0 && len(n.kids) == 0 && n.open == nil {
-		if t.byID[n.id] != n {
-			return
-		}
+	for n != nil && t.byID[n.id] == n && n != t.root && n.lookups == 0 && len(n.kids) == 0 && n.open == nil {
 		delete(t.byID, n.id)
 		if t.byKey[n.key] == n {
 			delete(t.byKey, n.key)
@@ -337,34 +334,58 @@ func (t *table) removed(dir *node, name string) {
 	}
 }
 
-// renamed takes note of a rename that was done; with exchange both names go on existing.
-// linked: one of them is a hard link.
-func (t *table) renamed(from *node, oldName string, to *node, newName string, exchange bool) (linked bool) {
+// rename is a rename that is about to be done: what the two names are, because a lookup may see the new state before
+// renamed is called.
+type rename struct {
+	from, to         *node
+	oldName, newName string
+	a, b             *node // at the old name and at the new one; nil if the kernel does not know it
+}
+
+func (t *table) moving(from *node, oldName string, to *node, newName string) rename {
+	t.mu.RLock()
+	defer t.mu.RUnlock()
+	return rename{from, to, oldName, newName, from.kids[oldName], to.kids[newName]}
+}
+
+// renamed takes note of a rename that was done; with exchange both names go on existing. linked: one of them is a hard link.
+func (t *table) renamed(r rename, exchange bool) (linked bool) {
 	t.mu.Lock()
 	defer t.mu.Unlock()
 	t.moves.Add(1)
-	from.gen++
-	to.gen++
-	a, b := from.kids[oldName], to.kids[newName]
-	if a == b {
+	r.from.gen++
+	r.to.gen++
+	if r.a == r.b {
 		return false
 	}
-	for _, n := range []*node{a, b} {
-		if n != nil {
-			t.cut(n)
-			linked = linked || n.key.linked
+	for _, n := range []*node{r.a, r.b} {
+		linked = linked || n != nil && n.key.linked
+	}
+	left := []*node{r.from, r.to, r.a, r.b}
+	// What still stands at the new name and was not moved there by a lookup meanwhile is gone, or goes to the old name.
+	if r.b != nil && r.b.parent == r.to && r.b.name == r.newName {
+		t.cut(r.b)
+		if exchange {
+			if n := r.from.kids[r.oldName]; n != nil && n != r.a {
+				left = append(left, n)
+				t.cut(n)
+			} else if n != nil {
+				left = append(left, t.cut(n))
+			}
+			t.attach(r.b, r.from, r.oldName)
 		}
 	}
-	if a != nil {
-		t.attach(a, to, newName)
+	if r.a != nil {
+		if n := r.to.kids[r.newName]; n != nil && n != r.a {
+			left = append(left, n)
+			t.cut(n)
+		}
+		left = append(left, t.cut(r.a))
+		t.attach(r.a, r.to, r.newName)
 	}
-	if b != nil && exchange {
-		t.attach(b, from, oldName)
-	} else if b != nil {
-		t.drop(b)
+	for _, n := range left {
+		t.drop(n)
 	}
-	t.drop(from)
-	t.drop(to)
 	return linked
 }
 

@@ -207,9 +207,31 @@ func TestTable(t *testing.T) {
 				fd, fn := split(from)
 				td, tn := split(to)
 				a, b := find(fd), find(td)
+				r := tab.moving(a, fn, b, tn)
 				drop(to)
 				move(from, to)
-				tab.renamed(a, fn, b, tn, false)
+				if rapid.Bool().Draw(t, "a lookup comes first") {
+					find(to)
+				}
+				tab.renamed(r, false)
+			},
+			"exchange": func(t *rapid.T) {
+				from, to := pick(t), pick(t)
+				if from == "" || from == to || strings.HasPrefix(to, from+"/") || strings.HasPrefix(from, to+"/") {
+					return
+				}
+				fd, fn := split(from)
+				td, tn := split(to)
+				r := tab.moving(find(fd), fn, find(td), tn)
+				move(to, "!")
+				move(from, to)
+				move("!", from)
+				for _, p := range []string{from, to} {
+					if rapid.Bool().Draw(t, "a lookup comes first") {
+						find(p)
+					}
+				}
+				tab.renamed(r, true)
 			},
 			"rename behind our back": func(t *rapid.T) {
 				from := pick(t)

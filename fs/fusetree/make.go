@@ -157,7 +157,7 @@ func (s *server) Readlink(_ <-chan struct{}, in *fuse.InHeader) ([]byte, fuse.St
 	err := s.at(in.NodeId, func(w place) (err error) {
 		if w.gate {
 			to, err = s.view.Readlink(s.ctx, w.path)
-			return err
+			return vanished(err, syscall.EINVAL) // a file took the link's name
 		}
 		e, err := w.prov.Lookup(s.ctx, w.rel)
 		if err == nil && e.Kind != virtual.Link {
@@ -166,7 +166,7 @@ func (s *server) Readlink(_ <-chan struct{}, in *fuse.InHeader) ([]byte, fuse.St
 		to = e.Target
 		return err
 	}, nil)
-	return []byte(to), s.status("readlink", in.NodeId, "", err)
+	return []byte(to), s.status("readlink", in.NodeId, "", s.again.once(in.Pid, err))
 }
 
 // Unlink removes a file or a link.
@@ -255,6 +255,7 @@ func (s *server) rename(in *fuse.RenameIn, oldName, newName string) error {
 		if err != nil {
 			return err
 		}
+		moving := s.nodes.moving(fromDir.node, oldName, toDir.node, newName)
 		switch {
 		case from.top != to.top:
 			return syscall.EXDEV
@@ -266,7 +267,7 @@ func (s *server) rename(in *fuse.RenameIn, oldName, newName string) error {
 		if err != nil {
 			return err
 		}
-		linked := s.nodes.renamed(fromDir.node, oldName, toDir.node, newName, in.Flags&unix.RENAME_EXCHANGE != 0)
+		linked := s.nodes.renamed(moving, in.Flags&unix.RENAME_EXCHANGE != 0)
 		for _, c := range []place{from, to} {
 			// Two names of one file: the gate, as the kernel would, did nothing, but the kernel took them for two files.
 			if c.gate && (c.via != 0 || linked) {

@@ -5,7 +5,9 @@ import (
 	"errors"
 	iofs "io/fs"
 	"log/slog"
+	"slices"
 	"sync"
+	"sync/atomic"
 	"syscall"
 	"time"
 
@@ -41,7 +43,42 @@ type server struct {
 	keep     time.Duration // entries, attributes, absent names
 	features Features
 
+	again retries
+
 	initOnce sync.Once
+}
+
+// retries remembers which callers were told ESTALE by their last request. The kernel then resolves the path anew, but only
+// once: who loses the race against a rename a second time is told that the file is not there, which every program expects.
+type retries struct {
+	some atomic.Bool // something may be in told
+	mu   sync.Mutex
+	told map[uint32]struct{} // guarded by mu; thread ids
+}
+
+// maxRetries bounds the memory of callers that never came back.
+const maxRetries = 1024
+
+func (r *retries) once(tid uint32, err error) error {
+	stale := errors.Is(err, syscall.ESTALE)
+	if !stale && !r.some.Load() {
+		return err
+	}
+	r.mu.Lock()
+	defer r.mu.Unlock()
+	_, before := r.told[tid]
+	delete(r.told, tid)
+	if stale && !before {
+		if r.told == nil || len(r.told) >= maxRetries {
+			r.told = map[uint32]struct{}{}
+		}
+		r.told[tid] = struct{}{}
+	}
+	r.some.Store(len(r.told) > 0)
+	if stale && before {
+		return syscall.ENOENT
+	}
+	return err
 }
 
 var (
@@ -105,9 +142,10 @@ func (n *node) still(e datasite.Entry) error {
 	return syscall.ESTALE
 }
 
-// vanished is the error of what was there when the kernel looked it up: it shall look again, which tells the truth.
-func vanished(err error) error {
-	if errors.Is(err, iofs.ErrNotExist) {
+// vanished is the error about what was there when the kernel looked it up, or was of another kind then: it shall look again,
+// which tells the truth.
+func vanished(err error, kinds ...syscall.Errno) error {
+	if errors.Is(err, iofs.ErrNotExist) || slices.ContainsFunc(kinds, func(e syscall.Errno) bool { return errors.Is(err, e) }) {
 		return syscall.ESTALE
 	}
 	return err
