@@ -33,16 +33,7 @@ func TestKilledAfterCopy(t *testing.T) {
 		if out, err := h.command("ls", h.path("rachel")).CombinedOutput(); err != nil {
 			t.Errorf("the view that was a place to work is not there again: %v: %s", err, out)
 		}
-		h.until("the comparison at start", func() error {
-			st := ask[struct {
-				Reconciled bool
-				Problems   []string
-			}](h, "status")
-			if !st.Reconciled || len(st.Problems) > 0 {
-				return fmt.Errorf("status: %+v", st)
-			}
-			return nil
-		})
+		h.untilReconciled()
 		h.stop()
 		if left := h.mounts(); len(left) > 0 {
 			t.Errorf("left mounted: %q", left)
@@ -128,14 +119,14 @@ func TestKilledInARelease(t *testing.T) {
 			l.start()
 			l.ok("view", rachel, l.path("again"), "--write")
 			released := l.view("again", "jobs", "word", "outputs", "word.txt")
-			if step == "release:record" {
-				// Nothing was written down: it is still held, whole, and can be released.
+			h := l.host
+			h.untilReconciled()
+			if step == "release:record" { // nothing was written down: it is still held, whole, and can be released
 				if got := l.own.read(l.desk("word", "held", "word.txt")); !strings.Contains(got, canary) {
 					t.Errorf("held: %q", got)
 				}
 				l.ok("job", "release", "word")
 			}
-			h := l.host
 			h.until("the result is released", func() error {
 				if r := l.her.do(call{Op: "readfile", Path: released}); !strings.Contains(string(r.Data), canary) {
 					return fmt.Errorf("%s %q", r.Errno, r.Data)

@@ -393,6 +393,21 @@ func (h *host) untilJob(name, status string) job {
 	return j
 }
 
+// untilReconciled waits until what follows the start is done: the comparison of the tree, unfinished releases, drafts, jobs.
+func (h *host) untilReconciled() {
+	h.t.Helper()
+	h.until("the comparison at start", func() error {
+		st := ask[struct {
+			Reconciled bool
+			Problems   []string
+		}](h, "status")
+		if !st.Reconciled || len(st.Problems) > 0 {
+			return fmt.Errorf("status: %+v", st)
+		}
+		return nil
+	})
+}
+
 // person makes a verified account and opens its view to work in, at ~/name.
 func (h *host) person(email, name string) {
 	h.t.Helper()

@@ -52,15 +52,36 @@ func until(ts *testscript.TestScript, neg bool, args []string) {
 	tick := time.NewTicker(50 * time.Millisecond)
 	defer tick.Stop()
 	for {
-		err := ts.Exec(args[1], args[2:]...)
-		said := ts.ReadFile("stdout") + ts.ReadFile("stderr")
-		if err == nil && strings.Contains(said, args[0]) {
+		// Not ts.Exec: it would keep every answer for the log of the story.
+		path, err := lookPath(ts.Getenv("PATH"), args[1])
+		if err != nil {
+			ts.Fatalf("%v", err)
+		}
+		cmd := exec.Command(path, args[2:]...)
+		cmd.Dir = ts.Getenv("HOME")
+		for _, key := range []string{"HOME", "PATH", "XDG_STATE_HOME", "XDG_RUNTIME_DIR", "LC_ALL"} {
+			cmd.Env = append(cmd.Env, key+"="+ts.Getenv(key))
+		}
+		said, err := cmd.CombinedOutput()
+		if err == nil && strings.Contains(string(said), args[0]) {
+			ts.Check(ts.Exec(args[1], args[2:]...)) // for the checks that follow
 			return
 		}
 		select {
 		case <-deadline:
-			ts.Fatalf("it never said %q but %q", args[0], said)
+			ts.Fatalf("it never said %q but %q (%v)", args[0], said, err)
 		case <-tick.C:
 		}
 	}
+}
+
+// lookPath finds a command on the story's own PATH.
+func lookPath(path, name string) (string, error) {
+	for _, dir := range filepath.SplitList(path) {
+		full := filepath.Join(dir, name)
+		if info, err := os.Stat(full); err == nil && info.Mode().IsRegular() && info.Mode()&0o111 != 0 {
+			return full, nil
+		}
+	}
+	return "", &exec.Error{Name: name, Err: exec.ErrNotFound}
 }

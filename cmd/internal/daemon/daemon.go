@@ -240,16 +240,19 @@ func (s *site) reconcile(ctx context.Context) error {
 	if n > 0 {
 		s.log.Info("changes found at start", "count", n)
 	}
-	s.mu.Lock()
-	s.reconciled, s.recovered = true, n
-	s.mu.Unlock()
 	if err := s.held.Recover(ctx); err != nil {
 		s.problem("an unfinished release", err)
 	}
 	if err := s.drafts.openAll(); err != nil {
 		return err
 	}
-	return s.engine.Start(ctx)
+	if err := s.engine.Start(ctx); err != nil {
+		return err
+	}
+	s.mu.Lock()
+	s.reconciled, s.recovered = true, n
+	s.mu.Unlock()
+	return nil
 }
 
 // problem keeps what status shows.

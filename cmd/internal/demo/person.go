@@ -191,6 +191,8 @@ func (p *person) wait(ctx context.Context, path, word string) error {
 		select {
 		case <-ctx.Done():
 			return fmt.Errorf("%s: %s does not say %q after %s: %q: %w", p.name, path, word, patience, text, ctx.Err())
+		case <-p.s.daemon.done:
+			return fmt.Errorf("syftfs up ended in the middle: %w: %s", orEnded(p.s.daemon.err), strings.TrimSpace(p.s.daemon.log.String()))
 		case <-tick.C:
 		}
 	}

@@ -86,7 +86,7 @@ func (s *story) up(ctx context.Context) error {
 	case line := <-first:
 		if !strings.HasPrefix(line, "Up:") {
 			<-d.done
-			return fmt.Errorf("syftfs up: %s: %w", strings.TrimSpace(d.log.String()), orNil(d.err))
+			return fmt.Errorf("syftfs up: %s: %w", strings.TrimSpace(d.log.String()), orEnded(d.err))
 		}
 		s.owen.show(line)
 		return nil
@@ -95,9 +95,9 @@ func (s *story) up(ctx context.Context) error {
 	}
 }
 
-func orNil(err error) error {
+func orEnded(err error) error {
 	if err == nil {
-		return errors.New("it ended at once")
+		return errors.New("it ended by itself")
 	}
 	return err
 }
