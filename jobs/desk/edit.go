@@ -20,7 +20,8 @@ const maxState = 64 << 10 // bytes of state.yaml that are shown
 func (o *Owner) text(ctx context.Context, j jobs.Job, name string) (iofs.FileMode, []byte, error) {
 	switch name {
 	case statusName:
-		return 0o444, ownerStatus(j), nil
+		_, err := o.held(j.ID)
+		return 0o444, ownerStatus(j, err == nil), nil
 	case decisionName:
 		if j.Status != jobs.Pending {
 			return 0, nil, missing("lookup", name)

@@ -90,17 +90,17 @@ func (p *page) list(word string, items []string) {
 	}
 }
 
-// ownerStatus is the file status in the owner's view.
-func ownerStatus(j jobs.Job) []byte {
+// ownerStatus is the file status in the owner's view; held: there are results that were not released.
+func ownerStatus(j jobs.Job, held bool) []byte {
 	var p page
 	p.line("job", fmt.Sprintf("%s from %s", j.ID.Name, j.ID.Submitter))
 	p.line("status", fmt.Sprintf("%s: %s", j.Status, standing(j.Status)))
 	p.line("why", j.Message)
 	p.decided(j)
-	switch j.Status {
-	case jobs.Pending:
+	switch {
+	case j.Status == jobs.Pending:
 		p.line("next", "read code/, run.sh and config.yaml, then write DECISION in this folder")
-	case jobs.Done:
+	case held:
 		p.line("next", "look at held/ and release what may leave: mv held/* outputs/")
 	}
 	p.submission(j)

@@ -90,6 +90,7 @@ func (s *Store) Remove(rel string) error {
 		return nil
 	}
 	s.drop(d, sub)
+	s.remark(d)
 	return nil
 }
 
@@ -209,6 +210,7 @@ func (s *Store) rename(fromName, fromSub, toName, toSub string, known []string) 
 			h.d, h.sub = dst, path.Join(toSub, rest)
 		}
 	}
+	s.remark(src, dst)
 	if toSub == "" {
 		dst.atOnce = true
 	}

@@ -196,9 +196,6 @@ func TestRestart(t *testing.T) {
 		copyIn(t, s, map[string]string{"job/main.py": "1", "fit.sh": "2"})
 		pass(6 * time.Second)
 		first := draftOf(t, s, "job")
-		if _, err := s.OpenFile("job/main.py", os.O_WRONLY, 0); err != nil { // open when the program dies
-			t.Fatal(err)
-		}
 		s.Close()
 		for range 3 {
 			s = w.start()
@@ -212,4 +209,64 @@ func TestRestart(t *testing.T) {
 			t.Errorf("draft %+v", d)
 		}
 	})
+}
+
+// The program ends while a file is open: whoever copied was told so, and the half is not submitted behind their back.
+func TestCrashWhileCopying(t *testing.T) {
+	for _, tt := range []struct {
+		name string
+		then func(t *testing.T, s *Store)
+		want string // of main.py, submitted; "" if nothing is
+	}{
+		{"nothing more happens", func(*testing.T, *Store) {}, ""},
+		{"copied again", func(t *testing.T, s *Store) { write(t, s, "job/main.py", "whole") }, "whole"},
+		{"submitted as it is", func(t *testing.T, s *Store) {
+			if err := s.Submit(t.Context(), "job"); err != nil {
+				t.Error(err)
+			}
+		}, "ha"},
+		{"another start", func(t *testing.T, s *Store) {
+			if _, err := Open(s.cfg); err != nil {
+				t.Error(err)
+			}
+		}, ""},
+	} {
+		t.Run(tt.name, func(t *testing.T) {
+			synctest.Test(t, func(t *testing.T) {
+				w := newWorld(t)
+				s := w.start()
+				mkdir(t, s, ".job", "done")
+				write(t, s, "done/main.py", "1")
+				f, err := s.OpenFile(".job/main.py", os.O_WRONLY|os.O_CREATE, 0o644)
+				if err != nil {
+					t.Fatal(err)
+				}
+				if err := s.Rename(".job", "job"); err != nil { // the mark goes along
+					t.Fatal(err)
+				}
+				if _, err := f.WriteAt([]byte("ha"), 0); err != nil {
+					t.Fatal(err)
+				}
+				s.Close() // the handle stays open, as for a process that is killed
+				s = w.start()
+				defer s.Close()
+				pass(time.Minute)
+				if d := draftOf(t, s, "job"); !strings.Contains(d.Problem, "may not be whole") {
+					t.Errorf("draft %+v", d)
+				}
+				tt.then(t, s)
+				pass(time.Minute)
+				got := w.submissions()
+				if got[0].change.Path.Base() != "done" {
+					t.Errorf("the finished copy waits for the other one")
+				}
+				switch {
+				case tt.want == "" && len(got) != 1:
+					t.Errorf("%d submissions", len(got))
+				case tt.want != "" && (len(got) != 2 || got[1].files["code/main.py"] != tt.want):
+					t.Errorf("submissions %v", got)
+				}
+			})
+		})
+	}
 }

@@ -116,6 +116,7 @@ func (h *File) Close() error {
 	delete(h.s.handles, h)
 	if h.write && h.d != nil {
 		h.d.last = h.s.cfg.Now()
+		h.s.remark(h.d)
 	}
 	h.s.mu.Unlock()
 	err := h.f.Close()

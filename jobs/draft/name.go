@@ -69,11 +69,11 @@ func split(rel string) (name, sub string) {
 func (s *Store) checkEntry(name string, script bool) error {
 	plain := strings.TrimLeft(name, ".")
 	if err := jobs.CheckName(plain); err != nil {
-		return refuse(syscall.EINVAL, "%q cannot be the name of a job: %v", name, err)
+		return refuse(syscall.EINVAL, "%v; choose another name", err)
 	}
 	if job := jobOf(name, script); job != "" {
 		if err := jobs.CheckName(job); err != nil {
-			return refuse(syscall.EINVAL, "%q cannot be the name of a job: %v", job, err)
+			return refuse(syscall.EINVAL, "%v; choose another name", err)
 		}
 	}
 	if name == string(s.cfg.Submitter) {

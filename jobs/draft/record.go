@@ -21,6 +21,7 @@ const (
 	stagingDir  = "sealing" // emptied at start
 	recordFile  = "record.json"
 	contentName = "content"
+	openMark    = "open" // there while a file is open for writing: found at start, it tells that a copy was cut off by our own end
 )
 
 // record is what outlives the process.
@@ -102,6 +103,9 @@ func (s *Store) loadOne(home *statedir.Dir, key string) error {
 	if cerr != nil && !errors.Is(cerr, iofs.ErrNotExist) {
 		return cerr
 	}
+	if _, merr := os.Lstat(dir.Path(openMark)); merr == nil {
+		d.marked, d.torn = true, true
+	}
 	switch {
 	case err == nil && cerr == nil:
 		if other := s.present[d.rec.Name]; other != nil {
@@ -170,6 +174,8 @@ func (s *Store) leave(d *draft) {
 	}
 	if d.submitted() {
 		d.gen++
+		d.torn = false
+		s.remark(d)
 		d.dirty, d.problem = false, ""
 		s.gone[d.job()] = d
 		return

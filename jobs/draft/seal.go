@@ -35,6 +35,13 @@ func (s *Store) Submit(ctx context.Context, name string) error {
 	if err := s.Hold(entry, false); err != nil {
 		return err
 	}
+	s.mu.Lock()
+	d.torn = false // whoever submits it says that it is whole
+	err := s.mark(d)
+	s.mu.Unlock()
+	if err != nil {
+		return failed("submit", name, err)
+	}
 	return s.seal(ctx, d)
 }
 
@@ -52,6 +59,8 @@ func (s *Store) notNow(d *draft) error {
 		return refuse(syscall.EBUSY, "%s is held back by user.syft.hold", name)
 	case s.writers(d) > 0:
 		return refuse(syscall.EBUSY, "%s is still being written; wait until the copy has ended", name)
+	case d.torn:
+		return refuse(syscall.EBUSY, "syftfs ended while %s was being written, so it may not be whole: copy it again, or submit it as it is with: syftfs job submit", name)
 	}
 	return nil
 }

@@ -98,6 +98,8 @@ type draft struct {
 	dirty   bool      // not examined since the last change
 	atOnce  bool      // renamed in jobs/: no settling
 	decided bool      // remembered: a decision is never taken back
+	marked  bool      // openMark is there
+	torn    bool      // it was there at start, and nothing changed since
 	problem string
 	leftOut []string
 	tries   int       // failed hand-overs in a row
@@ -226,7 +228,11 @@ func (s *Store) tell(d *draft) Draft {
 		Problem: d.problem,
 		LeftOut: slices.Clone(d.leftOut),
 	}
-	if d.dirty && t.Open == 0 && !t.Held && d.job() != "" {
+	switch {
+	case !d.dirty || d.job() == "":
+	case d.torn:
+		t.Problem = s.notNow(d).Error()
+	case t.Open == 0 && !t.Held:
 		t.Due = s.due(d)
 	}
 	if r := d.rec.Sealed; r != nil {

@@ -184,6 +184,42 @@ func (s *Store) touch(d *draft) {
 	d.last = s.cfg.Now()
 	d.dirty = true
 	d.tries, d.retry = 0, time.Time{}
+	if d.torn {
+		d.torn = false
+		s.remark(d)
+	}
+}
+
+// mark makes openMark tell whether a file of d is open for writing; s.mu is held. It is not synced: it is there for the end
+// of our process, not of the machine.
+func (s *Store) mark(d *draft) error {
+	want := d.torn || s.writers(d) > 0
+	if want == d.marked {
+		return nil
+	}
+	name := d.dir.Path(openMark)
+	if !want {
+		if err := os.Remove(name); err != nil && !errors.Is(err, iofs.ErrNotExist) {
+			return err
+		}
+		d.marked = false
+		return nil
+	}
+	f, err := os.OpenFile(name, os.O_WRONLY|os.O_CREATE, 0o600)
+	if err == nil {
+		err = f.Close()
+	}
+	d.marked = err == nil
+	return err
+}
+
+// remark is mark where the change is done already: a mark that stays costs a question after a crash, no bytes.
+func (s *Store) remark(ds ...*draft) {
+	for _, d := range ds {
+		if err := s.mark(d); err != nil {
+			s.cfg.Log.Warn("marking a draft", "op", "mark", "path", d.rec.Name, "err", err)
+		}
+	}
 }
 
 // poke makes the watcher look again.
@@ -280,6 +316,10 @@ func (s *Store) openIn(d *draft, sub string, flags int, mode iofs.FileMode) (*Fi
 	h := &File{s: s, d: d, sub: sub, f: f, write: acc != os.O_RDONLY}
 	if h.write {
 		s.handles[h] = struct{}{}
+		if err := s.mark(d); err != nil {
+			delete(s.handles, h)
+			return nil, errors.Join(err, f.Close())
+		}
 	}
 	return h, nil
 }
