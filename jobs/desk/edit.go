@@ -12,6 +12,7 @@ import (
 
 	"github.com/openmined/syftfs/fs/virtual"
 	"github.com/openmined/syftfs/jobs"
+	"github.com/openmined/syftfs/jobs/release"
 )
 
 const maxState = 64 << 10 // bytes of state.yaml that are shown
@@ -20,8 +21,14 @@ const maxState = 64 << 10 // bytes of state.yaml that are shown
 func (o *Owner) text(ctx context.Context, j jobs.Job, name string) (iofs.FileMode, []byte, error) {
 	switch name {
 	case statusName:
-		_, err := o.held(j.ID)
-		return 0o444, ownerStatus(j, err == nil), nil
+		var items []release.Item
+		if o.cfg.Held != nil {
+			var err error
+			if items, err = o.cfg.Held.Held(j.ID); err != nil {
+				return 0, nil, err
+			}
+		}
+		return 0o444, ownerStatus(j, items), nil
 	case decisionName:
 		if j.Status != jobs.Pending {
 			return 0, nil, missing("lookup", name)

@@ -15,6 +15,7 @@ import (
 	"github.com/openmined/syftfs/fs/datasite"
 	"github.com/openmined/syftfs/fs/virtual"
 	"github.com/openmined/syftfs/jobs"
+	"github.com/openmined/syftfs/jobs/release"
 	"github.com/openmined/syftfs/perm"
 )
 
@@ -31,6 +32,7 @@ type Decider interface {
 
 // Held gives the results that were not released yet, and releases entries of their top folder; jobs/release fits.
 type Held interface {
+	Held(id jobs.ID) ([]release.Item, error)
 	FS(id jobs.ID) (iofs.FS, error) // fs.ErrNotExist, or empty, if nothing is held
 	Release(ctx context.Context, id jobs.ID, names []string, by datasite.Identity) error
 }

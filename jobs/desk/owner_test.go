@@ -19,6 +19,7 @@ import (
 	"github.com/openmined/syftfs/fs/datasite"
 	"github.com/openmined/syftfs/fs/virtual"
 	"github.com/openmined/syftfs/jobs"
+	"github.com/openmined/syftfs/jobs/release"
 )
 
 const (
@@ -103,6 +104,17 @@ func (e *engine) Reject(_ context.Context, id jobs.ID, by datasite.Identity, rea
 	j.Status = jobs.Rejected
 	e.jobs[id], e.rejected, e.by = j, append(e.rejected, reason), by
 	return nil
+}
+
+func (e *engine) Held(id jobs.ID) ([]release.Item, error) {
+	e.mu.Lock()
+	defer e.mu.Unlock()
+	var out []release.Item
+	for p, f := range e.hold[id] {
+		out = append(out, release.Item{Path: p, Size: int64(len(f.Data))})
+	}
+	slices.SortFunc(out, func(a, b release.Item) int { return strings.Compare(a.Path, b.Path) })
+	return out, nil
 }
 
 func (e *engine) FS(id jobs.ID) (iofs.FS, error) {
@@ -489,6 +501,9 @@ func TestRelease(t *testing.T) {
 	e.hold[id] = fstest.MapFS{"r.csv": {Data: []byte("1")}, "plots/a.png": {}}
 	o := newOwner(e)
 	base := submitter + "/job/"
+	if st := read(t, o, base+"status"); !strings.Contains(st, "mv held/* outputs/") || !strings.Contains(st, "r.csv, 1 byte") {
+		t.Errorf("status\n%s", st)
+	}
 	if got := names(t, o, base+"outputs"); len(got) != 0 {
 		t.Errorf("outputs %v before the release", got)
 	}

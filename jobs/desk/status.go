@@ -7,6 +7,7 @@ import (
 
 	"github.com/openmined/syftfs/jobs"
 	"github.com/openmined/syftfs/jobs/draft"
+	"github.com/openmined/syftfs/jobs/release"
 )
 
 // standing says in words where a job stands.
@@ -90,8 +91,8 @@ func (p *page) list(word string, items []string) {
 	}
 }
 
-// ownerStatus is the file status in the owner's view; held: there are results that were not released.
-func ownerStatus(j jobs.Job, held bool) []byte {
+// ownerStatus is the file status in the owner's view; held are the results that were not released.
+func ownerStatus(j jobs.Job, held []release.Item) []byte {
 	var p page
 	p.line("job", fmt.Sprintf("%s from %s", j.ID.Name, j.ID.Submitter))
 	p.line("status", fmt.Sprintf("%s: %s", j.Status, standing(j.Status)))
@@ -100,7 +101,7 @@ func ownerStatus(j jobs.Job, held bool) []byte {
 	switch {
 	case j.Status == jobs.Pending:
 		p.line("next", "read code/, run.sh and config.yaml, then write DECISION in this folder")
-	case held:
+	case len(held) > 0:
 		p.line("next", "look at held/ and release what may leave: mv held/* outputs/")
 	}
 	p.submission(j)
@@ -111,6 +112,11 @@ func ownerStatus(j jobs.Job, held bool) []byte {
 		p.line("datasets", "granted: "+orNone(j.Granted))
 	}
 	p.list("note", j.Notes)
+	results := make([]string, len(held))
+	for i, h := range held {
+		results[i] = h.Path + ", " + bytesOf(h.Size)
+	}
+	p.list("held", results)
 	return []byte(p.b.String())
 }
 
