@@ -47,12 +47,13 @@ type box struct {
 
 func newBox(t *testing.T, cfg sandbox.Config, script string) *box {
 	t.Helper()
-	s, spec, err := build(t.TempDir(), cfg)
+	dir := t.TempDir()
+	s, spec, err := build(dir, cfg)
 	if err != nil {
 		t.Fatal(err)
 	}
-	b := &box{t: t, s: s, spec: spec, word: fmt.Sprintf("word%d", time.Now().UnixNano())}
-	b.file("run.sh", "WORD="+b.word+"\n"+script+"\n")
+	b := &box{t: t, s: s, spec: spec, word: "word" + strings.ReplaceAll(dir, "/", "-")}
+	b.file("run.sh", "WORD='"+b.word+"'\n"+script+"\n")
 	return b
 }
 
@@ -226,6 +227,7 @@ func TestUnprivileged(t *testing.T) {
 	if os.Geteuid() != 0 {
 		return // then this is that run
 	}
+	t.Parallel()
 	u, err := mountns.Unprivileged()
 	if err != nil {
 		t.Fatal(err)

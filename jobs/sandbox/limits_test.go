@@ -26,6 +26,7 @@ for _ in range(8): threading.Thread(target=spin).start()'`, ""},
 	}
 	for _, tt := range tests {
 		t.Run(tt.name, func(t *testing.T) {
+			t.Parallel()
 			b := newBox(t, sandbox.Config{}, tt.script)
 			b.spec.Limits.Timeout = 700 * time.Millisecond
 			b.ends(-1, "timeout")
@@ -74,6 +75,7 @@ except OSError:
 	forEachMeans(t, func(t *testing.T, cfg sandbox.Config) {
 		for _, tt := range tests {
 			t.Run(tt.name, func(t *testing.T) {
+				t.Parallel()
 				b := newBox(t, cfg, tt.script)
 				b.spec.Limits.Processes = 40
 				b.spec.Limits.Timeout = 1500 * time.Millisecond
@@ -112,6 +114,7 @@ print(len(x) >> 20)'`, ""},
 	forEachMeans(t, func(t *testing.T, cfg sandbox.Config) {
 		for _, tt := range tests {
 			t.Run(tt.name, func(t *testing.T) {
+				t.Parallel()
 				b := newBox(t, cfg, tt.script)
 				b.spec.Limits.Memory = limit
 				out := b.run()

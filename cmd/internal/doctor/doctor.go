@@ -23,10 +23,10 @@ const (
 
 // Finding is one thing that was looked at.
 type Finding struct {
-	Name   string
-	State  State
-	Detail string // what was found
-	Remedy string // what to do; empty when there is nothing
+	Name   string `json:"name"`
+	State  State  `json:"state"`
+	Detail string `json:"detail"`           // what was found
+	Remedy string `json:"remedy,omitempty"` // what to do; empty when there is nothing
 }
 
 // Options say what to look at.
