@@ -10,6 +10,7 @@ import (
 	"os"
 	"os/exec"
 	"path/filepath"
+	"slices"
 	"strings"
 	"syscall"
 	"testing"
@@ -372,7 +373,7 @@ type job struct {
 
 func (h *host) job(name string) job { return ask[job](h, "job", "show", name) }
 
-// untilJob waits until a job has this status.
+// untilJob waits until a job has this status, and fails at once when it ended with another.
 func (h *host) untilJob(name, status string) job {
 	h.t.Helper()
 	var j job
@@ -385,7 +386,11 @@ func (h *host) untilJob(name, status string) job {
 		if err := json.Unmarshal(out, &a); err != nil {
 			return err
 		}
-		if j = a.Data; j.Status != status {
+		if j = a.Data; j.Status != status && slices.Contains([]string{"done", "failed", "rejected"}, j.Status) {
+			logs, _ := h.run("job", "logs", name)
+			h.t.Fatalf("job %s is %s, want %s: %s: %s", name, j.Status, status, j.Message, logs)
+		}
+		if j.Status != status {
 			return fmt.Errorf("it is %s: %s", j.Status, j.Message)
 		}
 		return nil

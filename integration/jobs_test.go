@@ -151,7 +151,7 @@ func TestJobsAreHostile(t *testing.T) {
 		}{
 			{"files", `
 import os, sys
-for path in ["/etc/shadow", "/root", "/home", os.path.expanduser("~owen"), "` + h.home + `", "` + h.backing("private") + `", "/syftbox/` + owen + `/private/syft_datasets/others/other.csv"]:
+for path in ["/etc/shadow", "/root", "` + h.home + `", "` + h.backing("private") + `", "/syftbox/` + owen + `/private/syft_datasets/others/other.csv"]:
     try:
         os.listdir(path) if os.path.isdir(path) else open(path).read()
         print("SEES", path)
@@ -166,7 +166,7 @@ print("few" if len(pids) < 12 else "SEES %d" % len(pids))
 `, "done", []string{"few"}},
 			{"network", `
 import socket
-print("interfaces", [n for _, n in socket.if_nameindex()])
+print("interfaces", [l.split(":")[0].strip() for l in open("/proc/net/dev") if ":" in l])
 for family, to in ((socket.AF_INET, ("127.0.0.1", 80)), (socket.AF_INET, ("1.1.1.1", 53))):
     try:
         s = socket.socket(family, socket.SOCK_STREAM); s.settimeout(1); s.connect(to); print("SEES", to)

@@ -5,17 +5,15 @@ import (
 	"io"
 	iofs "io/fs"
 	"path"
-	"strings"
 	"time"
 
 	"github.com/openmined/syftfs/fs/datasite"
-	"github.com/openmined/syftfs/perm"
 	"golang.org/x/sys/unix"
 )
 
 // FS is the tree as an io/fs file system over "owner/rel", for reading rule files. It follows no link, neither on the way
 // nor at the end: Stat and Open of a link, a pipe or a device tell its own type, and reading from it is ErrIrregular.
-// Names are as on the disk, not checked against any rule.
+// What no datasite may hold does not exist.
 func (t *Tree) FS() iofs.FS { return treeFS{t} }
 
 type treeFS struct{ t *Tree }
@@ -27,8 +25,11 @@ func fsPath(op, name string) (datasite.Path, error) {
 	if name == "." {
 		return datasite.Path{}, nil
 	}
-	owner, rel, _ := strings.Cut(name, "/")
-	return datasite.Path{Owner: perm.User(owner), Rel: rel}, nil
+	p, err := datasite.Parse(name)
+	if err != nil || p.String() != name {
+		return datasite.Path{}, &iofs.PathError{Op: op, Path: name, Err: iofs.ErrNotExist}
+	}
+	return p, nil
 }
 
 func (s treeFS) Stat(name string) (iofs.FileInfo, error) {

@@ -7,6 +7,7 @@ import (
 	"io"
 	iofs "io/fs"
 	"path"
+	"time"
 
 	"github.com/openmined/syftfs/fs/datasite"
 	"golang.org/x/sys/unix"
@@ -161,6 +162,9 @@ func (s *Staged) Into(op string, p datasite.Path) (replaced bool, err error) {
 	if err := t.step(op + ":rename"); err != nil {
 		return false, fail("place", p, err)
 	}
+	if err := nextTick(); err != nil {
+		return false, fail("place", p, err)
+	}
 	rename := func(flags uint) error {
 		return retry(func() error { return unix.Renameat2(area.fd, s.name, dir.fd, name, flags) })
 	}
@@ -184,6 +188,24 @@ func (s *Staged) Into(op string, p datasite.Path) (replaced bool, err error) {
 		err = errors.Join(dir.sync(), area.sync())
 	}
 	return replaced, fail("place", p, err)
+}
+
+// nextTick waits until the clock that stamps are taken from has moved on: at most 10 ms. A file that came with a placed folder is then
+// provably older than the folder's rename.
+func nextTick() error {
+	var began, now unix.Timespec
+	if err := unix.ClockGettime(unix.CLOCK_REALTIME, &began); err != nil {
+		return err
+	}
+	for {
+		if err := unix.ClockGettime(unix.CLOCK_REALTIME_COARSE, &now); err != nil {
+			return err
+		}
+		if d := now.Nano() - began.Nano(); d > 0 || d < -int64(time.Second) { // far behind: the clock was set meanwhile
+			return nil
+		}
+		time.Sleep(time.Millisecond)
+	}
 }
 
 // TakeOut moves p, whatever it is, to the staging area with one rename, from where Discard removes it. Steps: op+":rename",

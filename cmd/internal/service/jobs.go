@@ -197,7 +197,11 @@ func (s *Service) JobRelease(ctx context.Context, c Caller, q Release) (JobDetai
 	if err != nil {
 		return JobDetails{}, err
 	}
-	err = s.Held.Release(ctx, j.ID, q.Names, s.by(c))
+	names := q.Names
+	if len(names) == 0 {
+		names = nil // everything
+	}
+	err = s.Held.Release(ctx, j.ID, names, s.by(c))
 	if err == nil && q.Logs {
 		err = s.Held.ShareLogs(ctx, j.ID, s.by(c))
 	}
