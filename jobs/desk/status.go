@@ -176,6 +176,9 @@ func submitterStatus(id jobs.ID, d *draft.Draft, j jobs.Job, known bool) []byte 
 		p.line("status", "draft: nothing of it was sent yet")
 	}
 	p.line("why", d.Problem)
+	if known && j.Status == jobs.Received {
+		p.line("why", j.Message)
+	}
 	p.next(d, j, known)
 	if d.Submitted() {
 		p.line("revision", fmt.Sprint(d.Revision))

@@ -29,7 +29,12 @@ func refuse(errno error, format string, args ...any) error {
 
 func notExist(op, rel string) error { return &iofs.PathError{Op: op, Path: rel, Err: iofs.ErrNotExist} }
 
+// failed names what was done to which name of jobs/; a refusal is a whole sentence already.
 func failed(op, rel string, err error) error {
+	var e *Error
+	if errors.As(err, &e) {
+		return err
+	}
 	var p *iofs.PathError
 	if errors.As(err, &p) {
 		err = p.Err // the path on disk is nobody's business
