@@ -45,7 +45,8 @@ func isPackageDoc(f *ast.File) bool {
 
 func TestNames(t *testing.T) {
 	vague := []string{"util", "utils", "common", "helpers", "helper", "types", "misc", "data", "global", "manager"}
-	aliases := map[string]string{"io/fs": "iofs", "github.com/hanwen/go-fuse/v2/fs": "fusefs", "google.golang.org/api/drive/v3": "gdrive"}
+	aliases := map[string]string{"io/fs": "iofs", "github.com/hanwen/go-fuse/v2/fs": "fusefs", "google.golang.org/api/drive/v3": "gdrive",
+		"github.com/elastic/go-seccomp-bpf": "seccomp"} // the package's own name, which its path does not tell
 	top := []string{"cmd", "fs", "perm", "sync", "jobs", "integration"}
 	for _, f := range goFiles(t) {
 		first, _, _ := strings.Cut(f.path, "/")

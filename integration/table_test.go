@@ -87,7 +87,7 @@ func TestTable(t *testing.T) {
 				a.want(r.readRule, open(at("syft.pub.yaml"), unix.O_RDONLY))
 				a.want(r.writeRule, open(at("syft.pub.yaml"), unix.O_WRONLY))
 				a.want(r.truncate, call{Op: "truncate", Path: at("a.txt"), Off: 3})
-				a.want(r.chmod, call{Op: "chmod", Path: at("run.sh"), Mode: 0o755})
+				a.want(r.chmod, call{Op: "chmod", Path: at("run.sh"), Mode: 0o700})
 				a.want(r.link, call{Op: "link", Path: at("a.txt"), To: new("hard")})
 				a.want(r.symlink, call{Op: "symlink", Path: new("link"), To: "a.txt"})
 				list := a.do(call{Op: "readdir", Path: at()})

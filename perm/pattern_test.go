@@ -219,7 +219,7 @@ func TestClassesAgree(t *testing.T) {
 		class := "[" + rapid.SampledFrom([]string{"", "!", "^"}).Draw(t, "negate") +
 			strings.Join(rapid.SliceOfN(rapid.SampledFrom([]string{"a", "c", "z", "-", "\\-", "\\]", "/", ".", "0", "é", "!", "^", "[", "\\\\", ","}), 1, 6).Draw(t, "class"), "") + "]"
 		if !doublestar.ValidatePattern(class) {
-			t.Skip("not a class")
+			return // not a class
 		}
 		tamed, err := tameClasses(class)
 		if err != nil {
