@@ -193,20 +193,6 @@ func (h *host) ok(args ...string) string {
 	return out
 }
 
-// fails runs the program, which must end with this status and say all of texts.
-func (h *host) fails(code int, texts []string, args ...string) {
-	h.t.Helper()
-	out, got := h.run(args...)
-	if got != code {
-		h.t.Errorf("syftfs %s: exit %d, want %d: %s", strings.Join(args, " "), got, code, out)
-	}
-	for _, text := range texts {
-		if !strings.Contains(out, text) {
-			h.t.Errorf("syftfs %s said %q, want %q in it", strings.Join(args, " "), out, text)
-		}
-	}
-}
-
 // ask runs the program with --json and reads its data.
 func ask[T any](h *host, args ...string) T {
 	h.t.Helper()
