@@ -159,9 +159,14 @@ func (h *Hash) UnmarshalText(b []byte) error {
 		*h = Hash{}
 		return nil
 	}
-	if n, err := hex.Decode(h[:], b); err != nil || n != len(h) || len(b) != 2*len(h) {
+	var read Hash
+	if len(b) != 2*len(h) {
 		return fmt.Errorf("hash %q: want 64 hexadecimal digits", b)
 	}
+	if _, err := hex.Decode(read[:], b); err != nil {
+		return fmt.Errorf("hash %q: want 64 hexadecimal digits", b)
+	}
+	*h = read
 	return nil
 }
 
