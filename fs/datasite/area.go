@@ -1,6 +1,10 @@
 package datasite
 
-import "strings"
+import (
+	"strings"
+
+	"github.com/openmined/syftfs/perm"
+)
 
 // Area is the part of a datasite that a path lies in.
 type Area uint8
@@ -29,8 +33,8 @@ const (
 
 // The names of the two kinds of rule file.
 const (
-	PubFile  = "syft.pub.yaml"
-	PermFile = "syftperm.yaml"
+	PubFile  = perm.FilePub
+	PermFile = perm.FilePerm
 )
 
 // IsRuleName reports whether a file of this base name is a rule file, in force or not.

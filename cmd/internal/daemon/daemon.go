@@ -51,7 +51,8 @@ type site struct {
 	state    *statedir.Dir
 	accounts *account.Store
 	tree     *backing.Tree
-	journal  *journal.Journal
+	journal  *watchedJournal
+	folder   *control.Folder // .syft of the owner's mount
 	gate     *guard.Guard
 	view     *guard.View // the owner's, without a mount: for work that is the owner's
 	granter  *grant.Granter
@@ -141,10 +142,13 @@ func (s *site) open(c *closers) (err error) {
 		return err
 	}
 	c.add("backing", func(context.Context) error { return s.tree.Close() })
-	if s.journal, err = journal.Open(s.state.Path("journal.db"), journal.Options{Fault: statedir.FromEnv()}); err != nil {
+	j, err := journal.Open(s.state.Path("journal.db"), journal.Options{Fault: statedir.FromEnv()})
+	if err != nil {
 		return err
 	}
-	c.add("journal", func(context.Context) error { return s.journal.Close() })
+	c.add("journal", func(context.Context) error { return j.Close() })
+	s.journal = &watchedJournal{Journal: j, load: rulefile.Loader(s.tree.FS()), broken: map[datasite.Path]error{},
+		told: func(p datasite.Path, problem error) { s.folder.Refused("rules", p.String(), problem) }}
 	audit, err := s.state.Sub("audit")
 	if err != nil {
 		return err
@@ -158,7 +162,7 @@ func (s *site) open(c *closers) (err error) {
 
 // build makes every part and connects it; nothing runs yet.
 func (s *site) build(c *closers) (err error) {
-	rules := perm.NewIndex(rulefile.Loader(s.tree.FS()))
+	rules := perm.NewIndex(s.journal.load)
 	s.gate = guard.New(guard.Config{Owner: s.owner, Tree: s.tree, Rules: rules, Recorder: s.journal, Memory: s.journal, Subjects: s.accounts, Log: s.log})
 	s.accounts.OnChange(func(_, _ account.Account) { s.gate.Turn() })
 	s.view = s.gate.View(datasite.Identity{Subject: s.owner}, nil)
@@ -190,13 +194,13 @@ func (s *site) build(c *closers) (err error) {
 	s.views = &views{site: s, open: map[string]*openView{}}
 	s.service = service.New(service.Parts{Owner: s.owner, View: s.view, Accounts: s.accounts, Granter: s.granter, Engine: s.engine, Held: s.held,
 		Runner: s.runner, Views: s.views, Host: s, Audit: s.audit, Log: s.log, Now: time.Now})
+	s.folder = control.New(string(s.owner)+" (owner)", s.service, time.Now)
 	return nil
 }
 
 // serve mounts the owner's tree and opens the API: from here on the datasite is usable.
 func (s *site) serve(ctx context.Context, c *closers) (err error) {
-	folder := control.New(string(s.owner)+" (owner)", s.service, time.Now)
-	s.mount, err = s.mountAt(ctx, datasite.Identity{Subject: s.owner}, s.cfg.Mount, false, folder, s.desk)
+	s.mount, err = s.mountAt(ctx, datasite.Identity{Subject: s.owner}, s.cfg.Mount, false, s.folder, s.desk)
 	if err != nil {
 		return &service.Error{Code: service.Machine, Message: err.Error(), Err: err}
 	}
@@ -240,6 +244,9 @@ func (s *site) reconcile(ctx context.Context) error {
 	if n > 0 {
 		s.log.Info("changes found at start", "count", n)
 	}
+	if err := s.journal.checkAll(s.owner); err != nil {
+		return err
+	}
 	if err := s.held.Recover(ctx); err != nil {
 		s.problem("an unfinished release", err)
 	}
@@ -277,6 +284,7 @@ func (s *site) State() service.State {
 	if err := s.journal.Full(); err != nil {
 		st.Problems = append(st.Problems, err.Error())
 	}
+	st.Problems = append(st.Problems, s.journal.problems()...)
 	return st
 }
 
