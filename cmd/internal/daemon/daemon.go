@@ -147,7 +147,7 @@ func (s *site) open(c *closers) (err error) {
 		return err
 	}
 	c.add("journal", func(context.Context) error { return j.Close() })
-	s.journal = &watchedJournal{Journal: j, load: rulefile.Loader(s.tree.FS()), broken: map[datasite.Path]error{},
+	s.journal = &watchedJournal{Journal: j, durable: s.cfg.Durability == "close", load: rulefile.Loader(s.tree.FS()), broken: map[datasite.Path]error{},
 		told: func(p datasite.Path, problem error) { s.folder.Refused("rules", p.String(), problem) }}
 	audit, err := s.state.Sub("audit")
 	if err != nil {

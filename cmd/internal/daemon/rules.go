@@ -18,6 +18,7 @@ import (
 // is repaired its folder is the owner's only, which nobody would notice from inside.
 type watchedJournal struct {
 	*journal.Journal
+	durable bool // `durability: close`: what is queued otherwise waits for the disk
 	load func(owner perm.User, dir string) ([]perm.Ruleset, error)
 	told func(p datasite.Path, problem error) // called with the gate's locks held: must return at once and touch no file of the tree
 
@@ -27,6 +28,10 @@ type watchedJournal struct {
 
 // Append is the journal's.
 func (w *watchedJournal) Append(c datasite.Change) error {
+	if w.durable {
+		_, err := w.Commit(context.Background(), c)
+		return err
+	}
 	err := w.Journal.Append(c)
 	w.look(c)
 	return err
