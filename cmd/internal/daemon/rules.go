@@ -19,8 +19,8 @@ import (
 type watchedJournal struct {
 	*journal.Journal
 	durable bool // `durability: close`: what is queued otherwise waits for the disk
-	load func(owner perm.User, dir string) ([]perm.Ruleset, error)
-	told func(p datasite.Path, problem error) // called with the gate's locks held: must return at once and touch no file of the tree
+	load    func(owner perm.User, dir string) ([]perm.Ruleset, error)
+	told    func(p datasite.Path, problem error) // called with the gate's locks held: must return at once and touch no file of the tree
 
 	mu     sync.Mutex // guards broken; a leaf
 	broken map[datasite.Path]error
