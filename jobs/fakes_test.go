@@ -265,11 +265,15 @@ func (d *dirTree) Write(ctx context.Context, p datasite.Path, body []byte) error
 	if err := os.MkdirAll(filepath.Dir(full), 0o755); err != nil {
 		return err
 	}
-	part := filepath.Join(d.root, ".part")
-	if err := os.WriteFile(part, body, 0o644); err != nil {
+	part, err := os.CreateTemp(d.root, ".part-*")
+	if err != nil {
 		return err
 	}
-	if err := os.Rename(part, full); err != nil {
+	_, err = part.Write(body)
+	if err := errors.Join(err, part.Close()); err != nil {
+		return err
+	}
+	if err := os.Rename(part.Name(), full); err != nil {
 		return err
 	}
 	d.feed.add(datasite.Change{Op: datasite.OpWrite, Path: p})

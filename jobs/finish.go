@@ -39,6 +39,7 @@ func (e *Engine) collected(ctx context.Context, id ID, out Outcome) error {
 	return e.step(ctx, id, "collected", func(j *job) {
 		r := j.rec.Run
 		r.Step, r.Code, r.Reason, r.Notes = stepCollected, out.Code, out.Reason, out.Notes
+		j.undone = nil
 		r.Hold = !r.Started.IsZero() && out.Reason != reasonInterrupted
 	})
 }
@@ -79,9 +80,21 @@ func (e *Engine) readLog(name string) ([]byte, error) {
 // settle holds the results of an ended run and tells its end in the review folder: logs, returncode.txt, then state.yaml. It may be repeated from any
 // point; what keeps it from ending is said at the job and tried again.
 func (e *Engine) settle(ctx context.Context, id ID) {
-	if err := e.finish(ctx, id); err != nil {
+	var undone func(context.Context) error
+	if j := e.peek(id); j != nil {
+		undone = j.undone
+	}
+	var err error
+	if undone != nil {
+		err = undone(ctx)
+	}
+	if err == nil {
+		undone = nil
+		err = e.finish(ctx, id)
+	}
+	if err != nil {
 		e.log.Warn("ended run not recorded in full; it is tried again", "job", id.String(), "err", err)
-		e.hinder(ctx, "has ended, but its end could not be recorded: "+err.Error(), id)
+		e.hinder(ctx, "has ended, but its end could not be recorded: "+err.Error(), undone, id)
 	}
 }
 

@@ -214,8 +214,8 @@ func (e *Engine) expire(ctx context.Context) time.Duration {
 // dispatch starts what may run now, and finishes what could not be finished. It reports whether something waits for a repair.
 func (e *Engine) dispatch(ctx context.Context) (hindered bool) {
 	for id, j := range e.snapshot() {
-		if j.rec.Status == Running && j.hindrance == "" && e.begin(id, func(ctx context.Context) { e.settle(ctx, id) }) {
-			e.log.Debug("an ended run is recorded", "job", id.String())
+		if j.rec.Status == Running && j.hindrance == "" && (j.undone != nil || j.rec.Run.Step == stepCollected) {
+			e.begin(id, func(ctx context.Context) { e.settle(ctx, id) })
 		}
 	}
 	for ctx.Err() == nil {
@@ -224,7 +224,7 @@ func (e *Engine) dispatch(ctx context.Context) (hindered bool) {
 			break
 		}
 		if err := e.cfg.Runner.Ready(ctx); err != nil {
-			e.hinder(ctx, "approved, but jobs cannot run here: "+err.Error(), e.queued()...)
+			e.hinder(ctx, "approved, but jobs cannot run here: "+err.Error(), nil, e.queued()...)
 			break
 		}
 		e.mu.Lock()
@@ -288,8 +288,9 @@ func (e *Engine) choose() (ID, bool) {
 	}), true
 }
 
-// hinder says at some approved or running jobs why they stay where they are. They are tried again by Kick and by the slow timer.
-func (e *Engine) hinder(ctx context.Context, why string, ids ...ID) {
+// hinder says at some approved or running jobs why they stay where they are, and what is still to be recorded. They are tried again by Kick and by
+// the slow timer.
+func (e *Engine) hinder(ctx context.Context, why string, undone func(context.Context) error, ids ...ID) {
 	release, err := e.take(ctx)
 	if err != nil {
 		return
@@ -301,7 +302,7 @@ func (e *Engine) hinder(ctx context.Context, why string, ids ...ID) {
 			continue
 		}
 		j := *old
-		j.hindrance = why
+		j.hindrance, j.undone = why, undone
 		e.remember(&j)
 	}
 }

@@ -1,6 +1,7 @@
 package jobs
 
 import (
+	"context"
 	"crypto/sha256"
 	"encoding/hex"
 	"encoding/json"
@@ -92,6 +93,9 @@ type job struct {
 	preselected []string
 	missing     []string // of a received job
 	hindrance   string   // why an approved job does not run, or a run cannot be finished
+
+	// undone records how the run of a running job ended, if that failed before; nil as a rule. A restart knows nothing of it.
+	undone func(context.Context) error
 }
 
 func (r record) id(owner perm.User) ID { return ID{Owner: owner, Submitter: r.Submitter, Name: r.Name} }

@@ -42,15 +42,20 @@ func (f failure) Unwrap() error { return f.err }
 
 // run takes one approved job from its claim to its end.
 func (e *Engine) run(ctx context.Context, id ID) {
+	var out Outcome
 	j, err := e.claim(ctx, id)
-	if err != nil || j == nil {
-		if err != nil && ctx.Err() == nil {
+	switch {
+	case j == nil && err == nil: // cancelled meanwhile
+		return
+	case j == nil:
+		if ctx.Err() == nil {
 			e.log.Warn("job not started", "job", id.String(), "err", err)
-			e.hinder(ctx, "approved, but it could not be started: "+err.Error(), id)
+			e.hinder(ctx, "approved, but it could not be started: "+err.Error(), nil, id)
 		}
 		return
+	case err == nil:
+		out, err = e.execute(ctx, j)
 	}
-	out, err := e.execute(ctx, j)
 	var failed failure
 	switch cause := context.Cause(ctx); {
 	case err == nil && out.Reason == reasonCancelled && !errors.Is(cause, errCancelled):
@@ -64,22 +69,21 @@ func (e *Engine) run(ctx context.Context, id ID) {
 	// From here on everything is recorded, even if all else stops.
 	ctx, done := context.WithTimeout(context.WithoutCancel(ctx), closeWithin)
 	defer done()
+	record := func(ctx context.Context) error { return e.collected(ctx, id, out) }
 	if err != nil { // nothing ran
 		e.log.Warn("job not started", "job", id.String(), "err", err)
-		if err := e.unclaim(ctx, id, err); err != nil {
-			e.log.Error("job not given back; it counts as interrupted after a restart", "job", id.String(), "err", err)
-		}
-		return
+		record = func(ctx context.Context) error { return e.unclaim(ctx, id, err) }
 	}
-	if err := e.collected(ctx, id, out); err != nil {
-		e.log.Error("end of a run not recorded; it counts as interrupted after a restart", "job", id.String(), "err", err)
-		e.hinder(ctx, "has ended, but that could not be recorded: "+err.Error(), id)
+	if err := record(ctx); err != nil {
+		e.log.Error("end of a run not recorded; it is tried again, and counts as interrupted after a restart", "job", id.String(), "err", err)
+		e.hinder(ctx, "has ended, but that could not be recorded: "+err.Error(), record, id)
 		return
 	}
 	e.settle(ctx, id)
 }
 
-// claim writes down that the job runs, takes the results and logs to come away from the submitter, and only then says running.
+// claim writes down that the job runs, takes the results and logs to come away from the submitter, and only then says running. With an
+// error and a job, it is claimed and must be given back; with neither, there is nothing to run any more.
 func (e *Engine) claim(ctx context.Context, id ID) (*job, error) {
 	release, err := e.take(ctx)
 	if err != nil {
@@ -88,7 +92,7 @@ func (e *Engine) claim(ctx context.Context, id ID) (*job, error) {
 	defer release()
 	old := e.peek(id)
 	if old == nil || old.rec.Status != Approved {
-		return nil, nil // cancelled meanwhile
+		return nil, nil
 	}
 	now := e.now()
 	j := *old
@@ -99,8 +103,7 @@ func (e *Engine) claim(ctx context.Context, id ID) (*job, error) {
 		return nil, err
 	}
 	if err := e.restrict(ctx, id); err != nil {
-		back := *old
-		return nil, errors.Join(fmt.Errorf("rules of its results: %w", err), e.save("unclaim", &back))
+		return &j, fmt.Errorf("rules of its results: %w", err)
 	}
 	e.tell(ctx, id)
 	return &j, nil
@@ -139,6 +142,7 @@ func (e *Engine) unclaim(ctx context.Context, id ID, why error) error {
 	defer release()
 	old := e.peek(id)
 	j := *old
+	j.undone, j.hindrance = nil, ""
 	j.rec.Status, j.rec.Run = Approved, nil
 	if !errors.Is(why, errClosing) {
 		j.hindrance = "approved, but it could not be run: " + why.Error()
