@@ -28,6 +28,7 @@ type File struct {
 	mu       sync.Mutex
 	path     datasite.Path  // these below guarded by mu; follows renames
 	gone     bool           // nothing of this file lies at path any more
+	seen     datasite.Path  // the last path at which every right of the handle was there
 	stale    bool           // ask again whatever the epoch
 	passed   bool           // the kernel writes by itself: only the stamp tells
 	who      actor          // as whom, at the last check
@@ -57,8 +58,16 @@ func (f *File) Passthrough() (fd int, ok bool) {
 	return f.b.Descriptor(), true
 }
 
-// Stat tells about the open file as the view's identity sees it. An open handle suffices.
+// Stat tells about the open file as the view's identity sees it. An open handle suffices while its right lasts: the size
+// and times of what was moved where the identity may not look are as private as its bytes.
 func (f *File) Stat() (datasite.Entry, error) {
+	_, err := f.may("stat", f.acc == unix.O_WRONLY)
+	if err != nil && f.acc == unix.O_RDWR { // who made it may write it without the right to read
+		_, err = f.may("stat", true)
+	}
+	if err != nil {
+		return datasite.Entry{}, err
+	}
 	e, err := f.b.Stat()
 	if err != nil {
 		return e, err
@@ -120,18 +129,28 @@ func (f *File) ask(op string, a actor, err error) {
 	f.stale, f.epoch = false, epoch
 	f.readErr, f.writeErr = nil, nil
 	if f.acc != unix.O_WRONLY {
-		f.decision, f.readErr = f.v.g.need(op, a, f.path, false, perm.Read)
+		f.decision, f.readErr = f.need(op, a, perm.Read)
 	}
 	if f.acc != unix.O_RDONLY {
 		want := perm.Write
 		if f.created {
 			want = perm.Create
 		}
-		f.decision, f.writeErr = f.v.g.need(op, a, f.path, false, want)
+		f.decision, f.writeErr = f.need(op, a, want)
 	}
 	if f.readErr == nil && f.writeErr == nil { // else what was written stays that of who wrote it
-		f.who = a
+		f.who, f.seen = a, f.path
 	}
+}
+
+// need decides on the current path; mu is held. Whoever holds nothing there is told of the name that they saw, not of where the
+// file went.
+func (f *File) need(op string, a actor, want perm.Level) (perm.Decision, error) {
+	d, err := f.v.g.need(op, a, f.path, false, want)
+	if no := (*Denied)(nil); errors.As(err, &no) && no.Decision.Level == perm.None {
+		no.Path = f.seen
+	}
+	return d, err
 }
 
 // ReadAt reads as io.ReaderAt does.

@@ -65,6 +65,22 @@ func TestHandleAcrossARuleChange(t *testing.T) {
 	must(t, idle.Close())
 }
 
+// A handle is no window: of a file that was moved out of sight it tells neither size nor where it is.
+func TestHandleOfWhatWasMovedOutOfSight(t *testing.T) {
+	w := newWorld(t)
+	f := w.open(reader, "shared/f", unix.O_RDONLY)
+	must(t, w.views[owner].Rename(t.Context(), at("shared/f"), at("secret/codename"), 0))
+	must(t, w.views[owner].Write(t.Context(), at("secret/codename"), []byte("much longer than before")))
+	if e, err := f.Stat(); errno(err) != "EACCES" {
+		t.Errorf("stat gives size %d, %v", e.Stamp.Size, err)
+	}
+	_, err := read(f)
+	if errno(err) != "EACCES" || strings.Contains(err.Error(), "codename") || !strings.Contains(err.Error(), "shared/f") {
+		t.Errorf("read: %v", err)
+	}
+	must(t, f.Close())
+}
+
 func TestHandleWhoseAccountChanges(t *testing.T) {
 	w := newWorld(t)
 	role := map[string]any{"acc": writer}

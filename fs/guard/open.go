@@ -154,7 +154,7 @@ func (v *View) newFile(a actor, p datasite.Path, epoch uint64, b *backing.File, 
 	f := &File{
 		v: v, b: b, acc: flag & unix.O_ACCMODE, appends: flag&unix.O_APPEND != 0,
 		free: a.plain && p.Owner == v.g.cfg.Owner,
-		path: p, who: a, decision: d, epoch: epoch, settled: e.Stamp,
+		path: p, seen: p, who: a, decision: d, epoch: epoch, settled: e.Stamp,
 	}
 	return f, nil
 }
