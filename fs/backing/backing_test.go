@@ -108,6 +108,7 @@ func TestLinksAreNeverFollowed(t *testing.T) {
 		"rename through":  func() error { return tree.Rename(at("dir/secret"), at("x"), 0) },
 		"take out":        func() error { _, err := tree.TakeOut("remove", at("dir/secret")); return err },
 		"symlink through": func() error { return tree.Symlink(at("dir/l"), "x") },
+		"temp through":    func() error { _, err := tree.OpenTemp(at("dir"), unix.O_RDWR, 0o600); return err },
 		"FS":              func() error { _, err := iofs.ReadFile(tree.FS(), string(alice)+"/file"); return err },
 		"FS through":      func() error { _, err := iofs.ReadFile(tree.FS(), string(alice)+"/dir/secret"); return err },
 	} {

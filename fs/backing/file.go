@@ -16,7 +16,7 @@ const OpenFlags = unix.O_ACCMODE | unix.O_CREAT | unix.O_EXCL | unix.O_APPEND
 // File is an open regular file. Its methods may be called concurrently; Close waits for those that run.
 type File struct {
 	t    *Tree
-	path datasite.Path // as opened, for errors
+	path datasite.Path // as opened, for errors; of a file without a name the folder
 	mu   sync.RWMutex  // held for reading by each call, for writing by Close
 	fd   int           // -1 when closed; guarded by mu
 }
@@ -36,9 +36,35 @@ func (t *Tree) OpenFile(p datasite.Path, flags int, perm iofs.FileMode) (*File, 
 	if err != nil {
 		return nil, fail("open", p, err)
 	}
-	f := &File{t: t, path: p, fd: fd}
+	return t.file(p, fd, flags&unix.O_CREAT != 0 && flags&unix.O_EXCL != 0, perm)
+}
+
+// OpenTemp makes and opens a regular file without a name, on the file system of the folder p, with the given bits whatever
+// the umask. Nobody can give it a name; it ends with the File. EOPNOTSUPP where the file system has no such files.
+func (t *Tree) OpenTemp(p datasite.Path, flags int, perm iofs.FileMode) (*File, error) {
+	if flags&^(unix.O_ACCMODE|unix.O_APPEND) != 0 {
+		return nil, fail("tmpfile", p, unix.EINVAL)
+	}
+	if err := check(p); err != nil {
+		return nil, fail("tmpfile", p, err)
+	}
+	dir, err := t.resolve(p)
+	if err != nil {
+		return nil, fail("tmpfile", p, err)
+	}
+	defer dir.close()
+	fd, err := open(dir.fd, ".", flags|unix.O_TMPFILE|unix.O_EXCL, bits(perm)) // O_EXCL: it can never be linked
+	if err != nil {
+		return nil, fail("tmpfile", p, err)
+	}
+	return t.file(p, fd, true, perm)
+}
+
+// file makes a File of a descriptor, which it closes if that is not a regular file. made: it is new, and gets the bits.
+func (t *Tree) file(p datasite.Path, fd int, made bool, perm iofs.FileMode) (*File, error) {
 	var st unix.Stat_t
-	if err = retry(func() error { return unix.Fstat(fd, &st) }); err == nil {
+	err := retry(func() error { return unix.Fstat(fd, &st) })
+	if err == nil {
 		switch st.Mode & unix.S_IFMT {
 		case unix.S_IFREG:
 		case unix.S_IFDIR:
@@ -47,14 +73,14 @@ func (t *Tree) OpenFile(p datasite.Path, flags int, perm iofs.FileMode) (*File, 
 			err = ErrIrregular
 		}
 	}
-	if err == nil && flags&unix.O_CREAT != 0 && flags&unix.O_EXCL != 0 && st.Mode&0o7777 != bits(perm) {
+	if err == nil && made && st.Mode&0o7777 != bits(perm) {
 		err = retry(func() error { return unix.Fchmod(fd, bits(perm)) })
 	}
 	if err != nil {
 		unix.Close(fd)
 		return nil, fail("open", p, err)
 	}
-	return f, nil
+	return &File{t: t, path: p, fd: fd}, nil
 }
 
 func (f *File) do(op string, call func(fd int) error) error {

@@ -146,11 +146,6 @@ func (s *server) Link(_ <-chan struct{}, in *fuse.LinkIn, name string, _ *fuse.E
 	return s.status("link", in.NodeId, name, refuse(syscall.EPERM, "hard links are not offered: one content would have two sets of rules; copy the file instead"))
 }
 
-// Tmpfile is not offered: the kernel remembers that and programs make a file with a name.
-func (s *server) Tmpfile(<-chan struct{}, *fuse.CreateIn, *fuse.CreateOut) fuse.Status {
-	return fuse.ENOSYS
-}
-
 // Readlink gives the target of a link.
 func (s *server) Readlink(_ <-chan struct{}, in *fuse.InHeader) ([]byte, fuse.Status) {
 	var to string

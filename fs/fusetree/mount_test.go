@@ -114,6 +114,8 @@ func TestReadOnly(t *testing.T) {
 	wantErrno(t, "write", os.WriteFile(s.own(0, "a"), nil, 0o644), syscall.EROFS)
 	wantErrno(t, "control write", os.WriteFile(filepath.Join(s.at[0], ".syft/control"), []byte("yes"), 0o644), syscall.EROFS)
 	wantErrno(t, "mkdir", os.Mkdir(s.own(0, "d"), 0o755), syscall.EROFS)
+	_, err := openTemp(s.own(0), unix.O_RDWR)
+	wantErrno(t, "file without a name", err, syscall.EROFS)
 	wantErrno(t, "chmod", os.Chmod(s.own(0, "a"), 0o600), syscall.EROFS)
 	wantErrno(t, "access", unix.Access(s.own(0, "a"), unix.W_OK), syscall.EROFS)
 }

@@ -27,7 +27,7 @@ type File struct {
 
 	mu       sync.Mutex
 	path     datasite.Path  // these below guarded by mu; follows renames
-	gone     bool           // nothing of this file lies at path any more
+	gone     bool           // nothing of this file lies at path any more, or ever did (OpenTemp)
 	seen     datasite.Path  // the last path at which every right of the handle was there
 	stale    bool           // ask again whatever the epoch
 	passed   bool           // the kernel writes by itself: only the stamp tells
@@ -39,7 +39,7 @@ type File struct {
 	settled  datasite.Stamp // when it was last recorded, or opened
 }
 
-// Path is where the file lies now, or lay last.
+// Path is where the file lies now, or lay last; of a file that never had a name, the folder.
 func (f *File) Path() datasite.Path {
 	f.mu.Lock()
 	defer f.mu.Unlock()

@@ -2,6 +2,7 @@ package guard
 
 import (
 	"context"
+	"errors"
 	iofs "io/fs"
 	"os"
 	"path/filepath"
@@ -98,6 +99,17 @@ func setxattr(rel, name string) try {
 	return func(ctx context.Context, v *View) error { return v.SetXattr(ctx, at(rel), name, []byte("v"), 0) }
 }
 
+func temp(p datasite.Path, flag int) try {
+	return func(ctx context.Context, v *View) error {
+		f, err := v.OpenTemp(ctx, p, flag, 0o644)
+		if err != nil {
+			return err
+		}
+		_, err = f.WriteAt([]byte("temporary"), 0)
+		return errors.Join(err, f.Flush(ctx), f.Sync(ctx, false), f.Close())
+	}
+}
+
 // with opens a file for everybody who may and does something with the handle.
 func with(rel string, flag int, do func(f *File) error) try {
 	return func(ctx context.Context, v *View) error {
@@ -157,6 +169,14 @@ func TestTable(t *testing.T) {
 		{"create what is there exclusively", open("shared/f", wr|creat|excl), "EEXIST EEXIST EEXIST EEXIST EACCES EACCES"},
 		{"create in nothing", open("shared/no/new", wr|creat), "ENOENT ENOENT ENOENT ENOENT EACCES EACCES"},
 		{"create below a file", open("shared/f/new", wr|creat), "ENOTDIR ENOTDIR ENOTDIR ENOTDIR EACCES EACCES"},
+		{"file without a name", temp(at("shared/d"), rw), "ok EOPNOTSUPP EOPNOTSUPP EOPNOTSUPP EOPNOTSUPP ENOENT"},
+		{"file without a name, at the top of the datasite", temp(at(""), wr), "ok EOPNOTSUPP EOPNOTSUPP EOPNOTSUPP EOPNOTSUPP EOPNOTSUPP"},
+		{"file without a name, hidden", temp(at("secret/d"), rw), mine},
+		{"file without a name, in nothing", temp(at("shared/no"), rw), notHere},
+		{"file without a name, in a file", temp(at("shared/f"), rw), "ENOTDIR ENOTDIR ENOTDIR ENOTDIR ENOTDIR ENOENT"},
+		{"file without a name, for reading", temp(at("shared/d"), rd), "EINVAL EOPNOTSUPP EOPNOTSUPP EOPNOTSUPP EOPNOTSUPP ENOENT"},
+		{"file without a name, in a replica", temp(datasite.Path{Owner: peer, Rel: "public"}, rw), "EACCES ENOENT ENOENT ENOENT ENOENT ENOENT"},
+		{"file without a name, at the root", temp(datasite.Path{}, rw), "EACCES EACCES EACCES EACCES EACCES EACCES"},
 		{"mkdir", mkdir("shared/new"), creators},
 		{"mkdir what is there", mkdir("shared/d"), "EEXIST EEXIST EEXIST EEXIST EACCES EACCES"},
 		{"mkdir where a file is", mkdir("shared/f"), "EEXIST EEXIST EEXIST EEXIST EACCES EACCES"},
