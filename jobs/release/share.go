@@ -127,7 +127,11 @@ func (s *Store) complete(ctx context.Context, id jobs.ID, i int) error {
 		return err
 	}
 	r.Releases = slices.Clone(r.Releases)
-	r.Releases[i].Done = true
+	for k, x := range r.Releases { // an earlier one that failed may be a part of this one
+		if !slices.ContainsFunc(x.Names, func(n string) bool { return !slices.Contains(r.Releases[i].Names, n) }) {
+			r.Releases[k].Done = true
+		}
+	}
 	if err := s.save("release:done", id, r); err != nil {
 		return err
 	}
