@@ -257,11 +257,7 @@ func cases(t *testing.T, tg target) {
 			continue
 		}
 		t.Run(name, func(t *testing.T) {
-			defer func() {
-				if t.Skipped() {
-					t.Error("the case was skipped")
-				}
-			}()
+			defer failIfSkipped(t)
 			at := tg.At
 			if name == "XAttrLarge" {
 				if at = tg.Large; at == "" {
@@ -279,6 +275,13 @@ func cases(t *testing.T, tg target) {
 	t.Run("NoHardLinks", func(t *testing.T) { noHardLinks(t, tg.At) })
 	t.Run("LocksOfOneProcess", func(t *testing.T) { locksOfOneProcess(t, tg.At) })
 	t.Run("LocksOfOpenFiles", func(t *testing.T) { locksOfOpenFiles(t, tg.At) })
+}
+
+// failIfSkipped is deferred where a case may skip itself.
+func failIfSkipped(tb testing.TB) {
+	if tb.Skipped() {
+		tb.Error("the case was skipped")
+	}
 }
 
 // setLarge sets an attribute as large as that of XAttrLarge.
