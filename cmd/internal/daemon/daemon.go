@@ -193,7 +193,7 @@ func (s *site) build(c *closers) (err error) {
 	s.drafts = &drafts{site: s, dir: sub["drafts"], open: map[string]*submitter{}}
 	s.views = &views{site: s, open: map[string]*openView{}}
 	s.service = service.New(service.Parts{Owner: s.owner, View: s.view, Accounts: s.accounts, Granter: s.granter, Engine: s.engine, Held: s.held,
-		Runner: s.runner, Views: s.views, Host: s, Audit: s.audit, Log: s.log, Now: time.Now})
+		Runner: s.runner, Views: s.views, Host: s, HostPath: s.gate.HostPath, Audit: s.audit, Log: s.log, Now: time.Now})
 	s.folder = control.New(string(s.owner)+" (owner)", s.service, time.Now)
 	return nil
 }

@@ -5,6 +5,7 @@ import (
 	"path/filepath"
 
 	"github.com/openmined/syftfs/fs/dataset"
+	"github.com/openmined/syftfs/fs/datasite"
 )
 
 // NewDataset is the question of `syftfs dataset create`. The paths are absolute, on this machine, of a file or a folder.
@@ -42,14 +43,24 @@ func (s *Service) DatasetCreate(ctx context.Context, c Caller, q NewDataset) (Da
 	if err := s.admin(c, "creating datasets"); err != nil {
 		return Dataset{}, err
 	}
-	for name, p := range map[string]string{"mock": q.Mock, "private": q.Private, "readme": q.Readme} {
-		if !filepath.IsAbs(p) && (p != "" || name != "readme") {
-			return Dataset{}, &Error{Code: BadInput, Field: name, Message: name + " must be an absolute path"}
+	for _, f := range []struct{ name, path string }{{"mock", q.Mock}, {"private", q.Private}, {"readme", q.Readme}} {
+		if f.name == "readme" && f.path == "" {
+			continue
+		}
+		if !filepath.IsAbs(f.path) {
+			return Dataset{}, &Error{Code: BadInput, Field: f.name, Message: f.name + " must be an absolute path"}
+		}
+		if err := s.outside(f.path); err != nil {
+			return Dataset{}, &Error{Code: BadInput, Field: f.name, Message: f.name + ": " + err.Error(), Err: err}
 		}
 	}
-	d, err := dataset.Create(ctx, s.View, dataset.New{Name: q.Name, Summary: q.Summary, Mock: q.Mock, Private: q.Private, Readme: q.Readme, Readers: q.Readers})
-	if err := s.Audit.done(c, "dataset.create", q.Name, err); err != nil {
-		return Dataset{}, Wrap(err)
+	n := dataset.New{Name: q.Name, Summary: q.Summary, Mock: q.Mock, Private: q.Private, Readme: q.Readme, Readers: q.Readers}
+	if dir, err := (datasite.Path{Owner: s.Owner, Rel: datasite.PrivateDatasetsDir}).Child(q.Name); err == nil {
+		n.DataDir = s.HostPath(dir) // a name that cannot be is refused by Create
+	}
+	d, err := audited(s, c, Entry{Action: "dataset.create", Target: q.Name}, func() (dataset.Dataset, error) { return dataset.Create(ctx, s.View, n) })
+	if err != nil {
+		return Dataset{}, err
 	}
 	return told(d), nil
 }

@@ -117,8 +117,7 @@ func (s *Service) after(id jobs.ID) (Job, error) {
 // Approval is the question of `syftfs job approve`.
 type Approval struct {
 	Job      string   `json:"job"`
-	Digest   string   `json:"digest"`  // what the person saw; empty with Current
-	Current  bool     `json:"current"` // approve the revision that Seen names
+	Digest   string   `json:"digest"` // of the bytes that the person saw, 12 or more digits
 	Datasets []string `json:"datasets"`
 	Reason   string   `json:"reason"`
 }
@@ -133,11 +132,12 @@ func (s *Service) JobApprove(ctx context.Context, c Caller, q Approval) (Job, er
 		return Job{}, &Error{Code: BadInput, Field: "digest",
 			Message: fmt.Sprintf("say which bytes you approve: `syftfs job show %s` tells the digest, give 12 or more of its digits", j.ID.Name)}
 	}
-	err = s.Engine.Approve(ctx, j.ID, s.by(c), jobs.Approval{Digest: q.Digest, Datasets: q.Datasets, Reason: q.Reason, Method: "manual"})
-	if err := s.Audit.done(c, "job.approve", j.ID.String()+" "+q.Digest, err); err != nil {
-		return Job{}, Wrap(err)
-	}
-	return s.after(j.ID)
+	return audited(s, c, Entry{Action: "job.approve", Target: j.ID.String() + " " + q.Digest}, func() (Job, error) {
+		if err := s.Engine.Approve(ctx, j.ID, s.by(c), jobs.Approval{Digest: q.Digest, Datasets: q.Datasets, Reason: q.Reason, Method: "manual"}); err != nil {
+			return Job{}, err
+		}
+		return s.after(j.ID)
+	})
 }
 
 // Rejection is the question of `syftfs job reject`.
@@ -152,11 +152,12 @@ func (s *Service) JobReject(ctx context.Context, c Caller, q Rejection) (Job, er
 	if err != nil {
 		return Job{}, err
 	}
-	err = s.Engine.Reject(ctx, j.ID, s.by(c), q.Reason)
-	if err := s.Audit.done(c, "job.reject", j.ID.String(), err); err != nil {
-		return Job{}, Wrap(err)
-	}
-	return s.after(j.ID)
+	return audited(s, c, Entry{Action: "job.reject", Target: j.ID.String()}, func() (Job, error) {
+		if err := s.Engine.Reject(ctx, j.ID, s.by(c), q.Reason); err != nil {
+			return Job{}, err
+		}
+		return s.after(j.ID)
+	})
 }
 
 // JobCancel ends a job that is approved or running.
@@ -165,11 +166,12 @@ func (s *Service) JobCancel(ctx context.Context, c Caller, q JobQuestion) (Job, 
 	if err != nil {
 		return Job{}, err
 	}
-	err = s.Engine.Cancel(ctx, j.ID, s.by(c))
-	if err := s.Audit.done(c, "job.cancel", j.ID.String(), err); err != nil {
-		return Job{}, Wrap(err)
-	}
-	return s.after(j.ID)
+	return audited(s, c, Entry{Action: "job.cancel", Target: j.ID.String()}, func() (Job, error) {
+		if err := s.Engine.Cancel(ctx, j.ID, s.by(c)); err != nil {
+			return Job{}, err
+		}
+		return s.after(j.ID)
+	})
 }
 
 // JobRun tries approved jobs at once; an error tells what the machine lacks.
@@ -201,14 +203,17 @@ func (s *Service) JobRelease(ctx context.Context, c Caller, q Release) (JobDetai
 	if len(names) == 0 {
 		names = nil // everything
 	}
-	err = s.Held.Release(ctx, j.ID, names, s.by(c))
-	if err == nil && q.Logs {
-		err = s.Held.ShareLogs(ctx, j.ID, s.by(c))
-	}
-	if err := s.Audit.done(c, "job.release", j.ID.String(), err); err != nil {
-		return JobDetails{}, Wrap(err)
-	}
-	return s.JobShow(ctx, c, JobQuestion{Job: j.ID.String()})
+	return audited(s, c, Entry{Action: "job.release", Target: j.ID.String()}, func() (JobDetails, error) {
+		if err := s.Held.Release(ctx, j.ID, names, s.by(c)); err != nil {
+			return JobDetails{}, err
+		}
+		if q.Logs {
+			if err := s.Held.ShareLogs(ctx, j.ID, s.by(c)); err != nil {
+				return JobDetails{}, err
+			}
+		}
+		return s.JobShow(ctx, c, JobQuestion{Job: j.ID.String()})
+	})
 }
 
 // Log is both streams of a run.

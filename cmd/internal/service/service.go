@@ -22,6 +22,7 @@ type Caller struct {
 	Account string // id of the local account
 	Root    bool   // the owner, proven by the uid of the socket's other end
 	Via     string // "socket", "page", ...
+	Reason  string // why the door could not prove more: "uid", "namespace", ...
 }
 
 // Views makes and unmakes mounts with a fixed identity; the daemon fits it.
@@ -65,6 +66,7 @@ type Parts struct {
 	Runner   jobs.Runner
 	Views    Views
 	Host     Host
+	HostPath func(datasite.Path) string // where a stored folder lies on this machine
 	Audit    *Audit
 	Log      *slog.Logger
 	Now      func() time.Time
@@ -76,12 +78,14 @@ type Service struct{ Parts }
 // New makes the service of parts.
 func New(p Parts) *Service { return &Service{p} }
 
-// admin refuses a caller who is neither the owner nor an administrator.
+// admin refuses a caller who is not the owner. (Administrators have no door of their own yet.)
 func (s *Service) admin(c Caller, op string) error {
 	if c.Root {
 		return nil
 	}
-	s.Audit.denied(c, op)
+	if err := s.Audit.denied(c, op); err != nil {
+		s.Log.Error("not written to the audit log", "op", op, "err", err)
+	}
 	return &Error{Code: Forbidden, Message: op + " is for the owner of this datasite; ask " + string(s.Owner)}
 }
 

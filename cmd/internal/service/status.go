@@ -44,9 +44,8 @@ func (s *Service) Shutdown(_ context.Context, c Caller, _ struct{}) (struct{}, e
 	if err := s.admin(c, "stopping the datasite"); err != nil {
 		return struct{}{}, err
 	}
-	if err := s.Audit.done(c, "land", s.Host.State().Name, nil); err != nil {
-		return struct{}{}, Wrap(err)
-	}
+	// Stopping is never refused for want of a log.
+	s.ended(c, Entry{Action: "land", Target: s.Host.State().Name}, nil)
 	s.Host.Shutdown()
 	return struct{}{}, nil
 }
@@ -83,7 +82,7 @@ func (st Status) Text() string {
 		if v.Write {
 			kind = "a place to work"
 		}
-		row("view", "%s as %s, %s", v.Dir, v.Email, kind)
+		row("view", "%s as %s, %s", v.Dir, v.Who(), kind)
 	}
 	if st.Runner == "" {
 		row("sandbox", "ready")

@@ -2,22 +2,12 @@ package service
 
 import (
 	"context"
-	"errors"
+	"fmt"
 	"time"
 
 	"github.com/openmined/syftfs/perm"
 	"github.com/openmined/syftfs/perm/account"
 )
-
-// partKinds are the sentinels of perm/account, by the code that programs see.
-var partKinds = []kind{
-	{account.ErrEmailTaken, EmailTaken},
-	{account.ErrInvalidEmail, BadEmail},
-	{account.ErrRootProtected, Protected},
-	{account.ErrUnknownRole, BadInput},
-	{account.ErrWeakPassword, BadInput},
-	{account.ErrInvalidField, BadInput},
-}
 
 // NewUser is the question of `syftfs users create`.
 type NewUser struct {
@@ -51,15 +41,6 @@ func user(a account.Account) User {
 		State: string(a.State), Verified: string(a.Verified.By), VerifiedAt: a.Verified.At, PasswordSet: a.PasswordSet, CreatedAt: a.Created.At, Rev: a.Rev}
 }
 
-// field makes the Error of a refused account field.
-func field(err error) error {
-	e := Wrap(err)
-	if f, ok := errors.AsType[*account.FieldError](err); ok && e != nil {
-		e = &Error{Code: e.Code, Message: e.Message, Field: f.Field, Err: err}
-	}
-	return e
-}
-
 // UserCreate makes an account; a data scientist whom an admin made is verified, and gets job folders at once.
 func (s *Service) UserCreate(ctx context.Context, c Caller, q NewUser) (User, error) {
 	if err := s.admin(c, "creating users"); err != nil {
@@ -68,20 +49,27 @@ func (s *Service) UserCreate(ctx context.Context, c Caller, q NewUser) (User, er
 	if q.Name == "" {
 		q.Name = q.Email
 	}
-	acc, err := s.Accounts.Create(ctx, s.Owner, account.New{Email: q.Email, Name: q.Name, Role: account.Role(q.Role), Institution: q.Institution,
-		Website: q.Website, Password: q.Password})
-	if err := s.Audit.done(c, "users.create", q.Email, err); err != nil {
-		return User{}, field(err)
+	acc, err := audited(s, c, Entry{Action: "users.create", Target: q.Email}, func() (account.Account, error) {
+		return s.Accounts.Create(ctx, s.Owner, account.New{Email: q.Email, Name: q.Name, Role: account.Role(q.Role), Institution: q.Institution,
+			Website: q.Website, Password: q.Password})
+	})
+	if err != nil {
+		return User{}, err
 	}
-	return user(acc), wrapped(s.admit(ctx, acc))
+	return s.admit(ctx, acc)
 }
 
-// admit makes the job folders of whoever may submit.
-func (s *Service) admit(ctx context.Context, acc account.Account) error {
+// admit makes the job folders of whoever may submit, and tells of the account.
+func (s *Service) admit(ctx context.Context, acc account.Account) (User, error) {
 	if acc.Role != account.DataScientist || !acc.IsVerified() || acc.State != account.Active {
-		return nil
+		return user(acc), nil
 	}
-	return s.Host.Admit(ctx, acc.Email)
+	if err := s.Host.Admit(ctx, acc.Email); err != nil {
+		e := Wrap(err)
+		return User{}, &Error{Code: e.Code, Err: err,
+			Message: fmt.Sprintf("the account of %s is kept, but its job folders could not be made: %s (repeat it with `syftfs users verify %[1]s`)", acc.Email, e.Message)}
+	}
+	return user(acc), nil
 }
 
 // Who is the question about one account: its address or id.
@@ -91,28 +79,28 @@ type Who struct {
 
 // UserVerify vouches for an account's address.
 func (s *Service) UserVerify(ctx context.Context, c Caller, q Who) (User, error) {
-	return s.userAct(ctx, c, q, "users.verify", s.Accounts.Verify)
+	return s.userAct(ctx, c, q, "verify", s.Accounts.Verify)
 }
 
 // UserDisable takes all rights from an account, at once.
 func (s *Service) UserDisable(ctx context.Context, c Caller, q Who) (User, error) {
-	return s.userAct(ctx, c, q, "users.disable", s.Accounts.Disable)
+	return s.userAct(ctx, c, q, "disable", s.Accounts.Disable)
 }
 
 // UserEnable gives a disabled account its rights back.
 func (s *Service) UserEnable(ctx context.Context, c Caller, q Who) (User, error) {
-	return s.userAct(ctx, c, q, "users.enable", s.Accounts.Enable)
+	return s.userAct(ctx, c, q, "enable", s.Accounts.Enable)
 }
 
-func (s *Service) userAct(ctx context.Context, c Caller, q Who, action string, do func(context.Context, perm.User, string) (account.Account, error)) (User, error) {
-	if err := s.admin(c, action); err != nil {
+func (s *Service) userAct(ctx context.Context, c Caller, q Who, verb string, do func(context.Context, perm.User, string) (account.Account, error)) (User, error) {
+	if err := s.admin(c, "to "+verb+" users"); err != nil {
 		return User{}, err
 	}
-	acc, err := do(ctx, s.Owner, q.Who)
-	if err := s.Audit.done(c, action, q.Who, err); err != nil {
-		return User{}, field(err)
+	acc, err := audited(s, c, Entry{Action: "users." + verb, Target: q.Who}, func() (account.Account, error) { return do(ctx, s.Owner, q.Who) })
+	if err != nil {
+		return User{}, err
 	}
-	return user(acc), wrapped(s.admit(ctx, acc))
+	return s.admit(ctx, acc)
 }
 
 // UserList lists the accounts, oldest first.

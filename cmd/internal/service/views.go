@@ -31,6 +31,14 @@ type View struct {
 	Expires time.Time `json:"expires,omitzero"` // zero: until it is unmounted
 }
 
+// Who tells in words whose view it is.
+func (v View) Who() string {
+	if v.Email == "" {
+		return "a guest"
+	}
+	return v.Email
+}
+
 // OpenView is the question of `syftfs view EMAIL DIR`.
 type OpenView struct {
 	Email string        `json:"email"`
@@ -48,8 +56,13 @@ func (s *Service) ViewOpen(ctx context.Context, c Caller, q OpenView) (View, err
 	if !filepath.IsAbs(q.Dir) {
 		return View{}, &Error{Code: BadInput, Field: "dir", Message: "the view's folder must be an absolute path"}
 	}
-	if q.TTL < 0 || q.TTL > MaxTTL {
+	switch {
+	case q.Write && q.TTL != 0:
+		return View{}, &Error{Code: BadInput, Field: "ttl", Message: "a place to work stays until it is unmounted: leave out --ttl, or --write"}
+	case q.TTL < 0 || q.TTL > MaxTTL:
 		return View{}, &Error{Code: BadInput, Field: "ttl", Message: "a preview lives at most 12h"}
+	case q.Guest && q.Email != "":
+		return View{}, &Error{Code: BadInput, Field: "email", Message: "a view is a guest's or an account's: give an address or --guest, not both"}
 	}
 	o := ViewOptions{Dir: filepath.Clean(q.Dir), Write: q.Write, TTL: q.TTL}
 	if !q.Write && o.TTL == 0 {
@@ -73,12 +86,11 @@ func (s *Service) ViewOpen(ctx context.Context, c Caller, q OpenView) (View, err
 	} else if q.Write {
 		return View{}, &Error{Code: BadInput, Field: "write", Message: "guests may not write: leave out --write"}
 	}
-	v, err := s.Views.Open(ctx, who, o)
-	err = s.Audit.done(c, "view.open", q.Dir+" as "+q.Email, err)
-	if err != nil {
-		return View{}, Wrap(err)
+	as := "guest"
+	if o.Email != "" {
+		as = string(o.Email)
 	}
-	return v, nil
+	return audited(s, c, Entry{Action: "view.open", Target: o.Dir, As: as}, func() (View, error) { return s.Views.Open(ctx, who, o) })
 }
 
 // ViewList lists the open views.
@@ -99,14 +111,9 @@ func (s *Service) ViewClose(ctx context.Context, c Caller, q CloseView) (struct{
 	if err := s.admin(c, "closing a view"); err != nil {
 		return struct{}{}, err
 	}
-	err := s.Views.Close(ctx, filepath.Clean(q.Dir))
-	return struct{}{}, wrapped(s.Audit.done(c, "view.close", q.Dir, err))
-}
-
-// wrapped is Wrap that keeps nil a nil error.
-func wrapped(err error) error {
-	if err == nil {
-		return nil
-	}
-	return Wrap(err)
+	dir := filepath.Clean(q.Dir)
+	err := s.Views.Close(ctx, dir)
+	// It takes away and gives nothing: it is never refused for want of a log.
+	s.ended(c, Entry{Action: "view.close", Target: dir}, err)
+	return struct{}{}, wrapped(err)
 }

@@ -2,12 +2,15 @@ package service
 
 import (
 	"context"
+	"errors"
 	"fmt"
+	iofs "io/fs"
 	"path/filepath"
 	"strings"
 
 	"github.com/openmined/syftfs/fs/datasite"
 	"github.com/openmined/syftfs/perm"
+	"github.com/openmined/syftfs/perm/account"
 )
 
 // WhyQuestion is the question of `syftfs why USER LEVEL PATH`.
@@ -45,49 +48,68 @@ func (s *Service) Why(ctx context.Context, c Caller, q WhyQuestion) (WhyAnswer, 
 	if err != nil {
 		return WhyAnswer{}, err
 	}
-	user, note, err := s.asker(q.User)
+	who, err := s.asker(q.User)
 	if err != nil {
 		return WhyAnswer{}, err
 	}
-	d, err := s.View.Explain(ctx, user, path, level)
+	a := WhyAnswer{User: q.User, Level: level.String(), Path: path.String(), Account: who.note}
+	if who.disabled {
+		a.Held, a.Reasons = perm.None.String(), []string{who.note}
+		a.Text = fmt.Sprintf("%s may not %s /%s.\n  The account is disabled: whatever the rules say, it may do nothing.\n", who.user, level, path)
+		return a, nil
+	}
+	d, err := s.View.Explain(ctx, who.user, path, level)
 	if err != nil {
 		return WhyAnswer{}, Wrap(err)
 	}
-	a := WhyAnswer{User: q.User, Level: level.String(), Path: path.String(), Allowed: d.Allowed, Held: d.Level.String(),
-		Pattern: d.Pattern, File: d.By.File, Line: d.By.Line, Account: note, Text: d.Explain()}
+	a.Allowed, a.Held, a.Pattern, a.File, a.Line, a.Text = d.Allowed, d.Level.String(), d.Pattern, d.By.File, d.By.Line, d.Explain()
 	for _, step := range d.Steps {
 		a.Reasons = append(a.Reasons, step.Text)
 	}
 	return a, nil
 }
 
-// asker gives the user that rules see for what was typed, with a sentence where the local account changes it.
-func (s *Service) asker(typed string) (perm.User, string, error) {
+// asked is about whom a question is.
+type asked struct {
+	user     perm.User // whom the rules see
+	note     string    // a sentence, where the local account changes it
+	disabled bool
+}
+
+// asker gives whom the rules see for what was typed.
+func (s *Service) asker(typed string) (asked, error) {
 	if typed == "*" || typed == "guest" {
-		return perm.Anonymous, "not signed in: only rules that name * count", nil
+		return asked{user: perm.Anonymous, note: "not signed in: only rules that name * count"}, nil
 	}
 	user, err := perm.ParseUser(typed)
 	if err != nil {
-		return "", "", &Error{Code: BadEmail, Field: "user", Message: err.Error(), Err: err}
+		return asked{}, &Error{Code: BadEmail, Field: "user", Message: err.Error(), Err: err}
 	}
 	acc, err := s.Accounts.Get(string(user))
+	if errors.Is(err, iofs.ErrNotExist) {
+		return asked{user: user, note: "there is no local account with this address; the rules are as for a peer"}, nil
+	}
 	if err != nil {
-		if Wrap(err).Code == NotFound {
-			return user, "there is no local account with this address; the rules are as for a peer", nil
-		}
-		return "", "", Wrap(err)
+		return asked{}, Wrap(err)
+	}
+	if acc.State != account.Active {
+		return asked{user: user, disabled: true, note: "the account is disabled and may do nothing (`syftfs users enable " + string(user) + "`)"}, nil
 	}
 	subject, err := s.Accounts.Subject(acc.ID)
 	if err != nil {
-		return "", "", Wrap(err)
+		return asked{}, Wrap(err)
 	}
-	switch subject {
-	case user:
-		return user, "", nil
-	case perm.Anonymous:
-		return subject, "the account is not verified, or a guest: only rules that name * count (`syftfs users verify " + string(user) + "`)", nil
+	a := asked{user: subject}
+	switch {
+	case subject == user:
+	case subject != perm.Anonymous:
+		a.note = "the account is an administrator and acts as the owner"
+	case !acc.IsVerified():
+		a.note = "the account is not verified: only rules that name * count (`syftfs users verify " + string(user) + "`)"
+	default:
+		a.note = "the account is a guest: only rules that name * count"
 	}
-	return subject, "the account is an administrator and acts as the owner", nil
+	return a, nil
 }
 
 // path reads what a person types for a place in the tree.
@@ -97,15 +119,23 @@ func (s *Service) path(typed string) (datasite.Path, error) {
 	if filepath.IsAbs(typed) {
 		found := false
 		for _, top := range append([]string{state.Mount, state.Backing}, s.viewDirs()...) {
-			if r, err := filepath.Rel(top, filepath.Clean(typed)); err == nil && r != ".." && !strings.HasPrefix(r, "../") {
-				rel, found = strings.TrimPrefix(r, "datasites/"), true
+			if below(filepath.Clean(typed), top) {
+				rel, found = strings.TrimPrefix(filepath.Clean(typed), filepath.Clean(top)), true
 				break
 			}
+		}
+		// Answers and last-error write a place in the tree with a slash before the datasite.
+		if p, err := datasite.Parse(typed); !found && err == nil {
+			return p, nil
 		}
 		if !found {
 			return datasite.Path{}, &Error{Code: BadInput, Field: "path",
 				Message: fmt.Sprintf("%s is not below the mount %s: give a path there, or %s/...", typed, state.Mount, state.Email)}
 		}
+	}
+	// The mount shows the tree once more under this name.
+	if first, rest, _ := strings.Cut(strings.TrimLeft(rel, "/"), "/"); first == "datasites" {
+		rel = rest
 	}
 	p, err := datasite.Parse(rel)
 	if err != nil {
