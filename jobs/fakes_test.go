@@ -301,6 +301,7 @@ type memFeed struct {
 	changes []datasite.Change
 	taken   int
 	done    uint64
+	fail    error
 	wake    chan struct{}
 }
 
@@ -320,6 +321,10 @@ func (f *memFeed) add(c datasite.Change) {
 func (f *memFeed) Next(ctx context.Context) (datasite.Change, error) {
 	for {
 		f.mu.Lock()
+		if err := f.fail; err != nil {
+			f.mu.Unlock()
+			return datasite.Change{}, err
+		}
 		if f.taken < len(f.changes) {
 			f.taken++
 			c := f.changes[f.taken-1]
