@@ -46,15 +46,12 @@ func Ask[Q, A any](ctx context.Context, c *Client, op Op[Q, A], q Q) (A, error) 
 	}
 	resp, err := c.http.Do(req)
 	if err != nil {
-		if errors.Is(err, iofs.ErrNotExist) || errors.Is(err, syscall.ECONNREFUSED) {
-			return a, &service.Error{Code: service.NotRunning, Message: fmt.Sprintf("datasite %s is not running: start it with `syftfs up --detach`", c.name), Err: err}
-		}
-		return a, &service.Error{Code: service.NotRunning, Message: fmt.Sprintf("datasite %s does not answer: %v", c.name, err), Err: err}
+		return a, c.silent(ctx, err)
 	}
 	defer resp.Body.Close()
 	raw, err := io.ReadAll(resp.Body)
 	if err != nil {
-		return a, service.Wrap(err)
+		return a, c.silent(ctx, err)
 	}
 	var ans struct {
 		Data  json.RawMessage `json:"data"`
@@ -73,6 +70,19 @@ func Ask[Q, A any](ctx context.Context, c *Client, op Op[Q, A], q Q) (A, error) 
 		return a, service.Wrap(err)
 	}
 	return a, nil
+}
+
+// silent tells why there is no answer.
+func (c *Client) silent(ctx context.Context, err error) error {
+	switch {
+	case ctx.Err() != nil:
+		return &service.Error{Code: service.Unexpected, Message: "interrupted before datasite " + c.name + " answered: what was asked may have been done", Err: ctx.Err()}
+	case errors.Is(err, iofs.ErrNotExist), errors.Is(err, syscall.ECONNREFUSED):
+		return &service.Error{Code: service.NotRunning, Message: fmt.Sprintf("datasite %s is not running: start it with `syftfs up --detach`", c.name), Err: err}
+	case errors.Is(err, iofs.ErrPermission):
+		return &service.Error{Code: service.Forbidden, Message: fmt.Sprintf("datasite %s answers its owner only: %v", c.name, err), Err: err}
+	}
+	return &service.Error{Code: service.NotRunning, Message: fmt.Sprintf("datasite %s does not answer, or ended in the middle: %v (`syftfs status` tells whether it is up)", c.name, err), Err: err}
 }
 
 // Close drops idle connections.

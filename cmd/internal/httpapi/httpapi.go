@@ -87,15 +87,41 @@ type answer struct {
 func handle[Q, A any](mux *http.ServeMux, op Op[Q, A], do func(context.Context, service.Caller, Q) (A, error)) {
 	mux.HandleFunc("POST "+op.Path, func(w http.ResponseWriter, r *http.Request) {
 		var q Q
-		dec := json.NewDecoder(http.MaxBytesReader(w, r.Body, maxBody))
-		dec.DisallowUnknownFields()
-		if err := dec.Decode(&q); err != nil && !errors.Is(err, io.EOF) {
-			reply(w, nil, &service.Error{Code: service.BadInput, Message: "the question cannot be read: " + err.Error()})
+		if err := question(w, r, &q); err != nil {
+			reply(w, nil, err)
 			return
 		}
 		a, err := do(r.Context(), caller(r.Context()), q)
 		reply(w, a, err)
 	})
+}
+
+// question reads one JSON object, or nothing, which is the zero question.
+func question(w http.ResponseWriter, r *http.Request, q any) error {
+	bad := func(why string, err error) error {
+		return &service.Error{Code: service.BadInput, Message: "the question cannot be read: " + why, Err: err}
+	}
+	dec := json.NewDecoder(http.MaxBytesReader(w, r.Body, maxBody))
+	dec.DisallowUnknownFields()
+	err := dec.Decode(q)
+	if errors.Is(err, io.EOF) {
+		return nil
+	}
+	if err == nil {
+		if _, err = dec.Token(); errors.Is(err, io.EOF) {
+			return nil
+		}
+		if err == nil {
+			return bad("something stands after it", nil)
+		}
+	}
+	if _, ok := errors.AsType[*http.MaxBytesError](err); ok {
+		return bad("it is longer than 1 MiB", err)
+	}
+	if errors.Is(err, io.ErrUnexpectedEOF) {
+		return bad("it ends in the middle", err)
+	}
+	return bad(err.Error(), err)
 }
 
 func reply(w http.ResponseWriter, data any, err error) {

@@ -70,29 +70,61 @@ func (s *Server) Close(ctx context.Context) error {
 }
 
 // prove tells who is at the other end. Only our own uid in our own user namespace is the owner: a process in a user
-// namespace of its own (a job, a confined view) shows the same uid and is nobody here.
+// namespace of its own (a job, a confined view) shows the same uid and is nobody here. What cannot be told is refused.
 func prove(c net.Conn) service.Caller {
+	nobody := func(why string) service.Caller { return service.Caller{Via: "socket", Reason: why} }
 	raw, err := c.(*net.UnixConn).SyscallConn()
 	if err != nil {
-		return service.Caller{}
+		return nobody("connection")
 	}
-	var cred *unix.Ucred
-	var credErr error
-	if err := raw.Control(func(fd uintptr) { cred, credErr = unix.GetsockoptUcred(int(fd), unix.SOL_SOCKET, unix.SO_PEERCRED) }); err != nil || credErr != nil {
-		return service.Caller{}
+	var p peer
+	var perr error
+	if err := raw.Control(func(fd uintptr) { p, perr = peerOf(int(fd)) }); err != nil || perr != nil {
+		return nobody("connection")
 	}
-	if int(cred.Uid) != os.Getuid() {
-		return service.Caller{Via: "socket"}
+	defer p.close()
+	if int(p.cred.Uid) != os.Getuid() {
+		return nobody("uid")
 	}
 	ours, err := os.Readlink("/proc/self/ns/user")
 	if err != nil {
-		return service.Caller{Via: "socket"}
+		return nobody("namespace")
 	}
-	theirs, err := os.Readlink("/proc/" + strconv.Itoa(int(cred.Pid)) + "/ns/user")
-	if err != nil || ours != theirs {
-		return service.Caller{Via: "socket"}
+	theirs, err := os.Readlink("/proc/" + strconv.Itoa(int(p.cred.Pid)) + "/ns/user")
+	if err != nil || ours != theirs || !p.alive() {
+		return nobody("namespace")
 	}
 	return service.Caller{Root: true, Via: "socket"}
+}
+
+// peer is the process that connected.
+type peer struct {
+	cred *unix.Ucred
+	fd   int // its process handle; -1 where the kernel has none
+}
+
+func peerOf(sock int) (peer, error) {
+	cred, err := unix.GetsockoptUcred(sock, unix.SOL_SOCKET, unix.SO_PEERCRED)
+	if err != nil {
+		return peer{}, err
+	}
+	fd, err := unix.GetsockoptInt(sock, unix.SOL_SOCKET, unix.SO_PEERPIDFD)
+	if errors.Is(err, unix.ENOPROTOOPT) {
+		return peer{cred, -1}, nil // before Linux 6.5
+	}
+	if err != nil {
+		return peer{}, err // it ended
+	}
+	return peer{cred, fd}, nil
+}
+
+// alive reports whether the process is still there, so that what was read under its pid was its own.
+func (p peer) alive() bool { return p.fd < 0 || unix.PidfdSendSignal(p.fd, 0, nil, 0) == nil }
+
+func (p peer) close() {
+	if p.fd >= 0 {
+		_ = unix.Close(p.fd)
+	}
 }
 
 // short calls fn with a name for path that fits a socket address (108 bytes): a long one goes through a descriptor of its folder.
