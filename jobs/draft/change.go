@@ -38,6 +38,9 @@ func (s *Store) SetAttr(rel string, a Attr) error {
 	}
 	d.last = s.cfg.Now()
 	if a.Size != nil {
+		if err := s.room(d, sub, load{bytes: max(0, *a.Size-info.Size())}); err != nil {
+			return err
+		}
 		s.touch(d)
 		if err := os.Truncate(host, *a.Size); err != nil {
 			return failed("truncate", rel, err)
@@ -90,6 +93,7 @@ func (s *Store) Remove(rel string) error {
 		return nil
 	}
 	s.drop(d, sub)
+	d.short = false
 	s.remark(d)
 	return nil
 }
@@ -181,6 +185,11 @@ func (s *Store) rename(fromName, fromSub, toName, toSub string, known []string) 
 		if err := s.duplicate(jobOf(toName, script), known, except); err != nil {
 			return err
 		}
+		if fromSub != "" {
+			if err := s.roomForDraft(); err != nil {
+				return err
+			}
+		}
 		if dst, err = s.create(toName, script); err != nil {
 			return failed("rename", from, err)
 		}
@@ -198,6 +207,9 @@ func (s *Store) rename(fromName, fromSub, toName, toSub string, known []string) 
 	}
 	if made {
 		s.arrive(dst)
+	}
+	if src != dst || isAside(fromSub) != isAside(toSub) {
+		src.counted, dst.counted = false, false
 	}
 	s.drop(dst, toSub)
 	for h := range s.handles {

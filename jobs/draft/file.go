@@ -9,6 +9,7 @@ import (
 	"syscall"
 
 	"github.com/openmined/syftfs/fs/statedir"
+	"github.com/openmined/syftfs/jobs"
 )
 
 // File is one open of a file of a draft. While a File that can write is open the draft is not sealed.
@@ -34,7 +35,7 @@ func (h *File) ReadAt(p []byte, off int64) (int, error) {
 
 // WriteAt writes; EROFS once the job was decided.
 func (h *File) WriteAt(p []byte, off int64) (int, error) {
-	if err := h.change(); err != nil {
+	if err := h.change(off + int64(len(p))); err != nil {
 		return 0, err
 	}
 	n, err := h.f.WriteAt(p, off)
@@ -46,7 +47,7 @@ func (h *File) WriteAt(p []byte, off int64) (int, error) {
 
 // Truncate changes the size.
 func (h *File) Truncate(size int64) error {
-	if err := h.change(); err != nil {
+	if err := h.change(size); err != nil {
 		return err
 	}
 	if err := h.f.Truncate(size); err != nil {
@@ -56,18 +57,30 @@ func (h *File) Truncate(size int64) error {
 }
 
 // change notes that bytes are about to change. The generation moves before they do, and no snapshot that sees an open
-// handle is used, so none holds half of a write.
-func (h *File) change() error {
+// handle is used, so none holds half of a write. The file may grow to size bytes.
+func (h *File) change(size int64) error {
 	h.s.mu.Lock()
 	defer h.s.mu.Unlock()
 	if !h.write || h.closed {
 		return syscall.EBADF
+	}
+	if size > jobs.MaxBytes && h.d == nil {
+		return tooLarge()
 	}
 	if h.d == nil {
 		return nil // removed meanwhile; as on any file system the bytes go nowhere
 	}
 	if h.d.decided {
 		return decidedError(h.d.job())
+	}
+	i, err := h.f.Stat()
+	if err != nil {
+		return failed("write", path.Join(h.d.rec.Name, h.sub), err)
+	}
+	if size > i.Size() {
+		if err := h.s.room(h.d, h.sub, load{bytes: size - i.Size()}); err != nil {
+			return err
+		}
 	}
 	h.s.touch(h.d)
 	return nil

@@ -10,6 +10,7 @@ import (
 	"time"
 
 	"github.com/openmined/syftfs/fs/datasite"
+	"github.com/openmined/syftfs/jobs"
 )
 
 // Submit seals the draft at once; name is the one in jobs/, or the job's. A hold is lifted. The error says what is missing.
@@ -36,7 +37,7 @@ func (s *Store) Submit(ctx context.Context, name string) error {
 		return err
 	}
 	s.mu.Lock()
-	d.torn = false // whoever submits it says that it is whole
+	d.torn, d.short = false, false // whoever submits it says that it is whole
 	err := s.mark(d)
 	s.mu.Unlock()
 	if err != nil {
@@ -59,6 +60,8 @@ func (s *Store) notNow(d *draft) error {
 		return refuse(syscall.EBUSY, "%s is held back by user.syft.hold", name)
 	case s.writers(d) > 0:
 		return refuse(syscall.EBUSY, "%s is still being written; wait until the copy has ended", name)
+	case d.short:
+		return refuse(syscall.EFBIG, "not all of %s could be written, because it is larger than a job may be (%d MiB, %d files) or too much stands in jobs/: remove what it does not need and copy the rest again, or submit it as it is with: syftfs job submit", name, jobs.MaxBytes>>20, jobs.MaxFiles)
 	case d.torn:
 		return refuse(syscall.EBUSY, "syftfs ended while %s was being written, so it may not be whole: copy it again, or submit it as it is with: syftfs job submit", name)
 	}

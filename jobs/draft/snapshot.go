@@ -87,18 +87,8 @@ func survey(host, name string, script, complete bool) (*snapshot, error) {
 
 // leaveOut notes names that are never submitted.
 func (n *snapshot) leaveOut(rel string, e iofs.DirEntry) bool {
-	base := path.Base(rel)
-	why := ""
-	switch {
-	case !strings.Contains(rel, "/") && (base == jobs.OutputsDir || base == logsName), n.complete && rel == jobs.CodeDir+"/"+jobs.OutputsDir:
-		why = "results are written by the run"
-	case datasite.Excluded(base):
-		why = "never leaves the machine"
-	case strings.HasPrefix(base, "."):
-		why = "dot-files are not submitted"
-	case jobs.IsRuleName(base):
-		why = "rules are the owner's"
-	default:
+	why := reasonLeftOut(rel, n.complete)
+	if why == "" {
 		return false
 	}
 	if e.IsDir() {
@@ -106,6 +96,24 @@ func (n *snapshot) leaveOut(rel string, e iofs.DirEntry) bool {
 	}
 	n.leftOut = append(n.leftOut, fmt.Sprintf("%s (%s)", visible(rel), why))
 	return true
+}
+
+// reasonLeftOut says why rel is never submitted; "" if it is. What lies below is left out with it.
+func reasonLeftOut(rel string, complete bool) string {
+	base := path.Base(rel)
+	switch {
+	case rel == "":
+		return ""
+	case !strings.Contains(rel, "/") && (base == jobs.OutputsDir || base == logsName), complete && rel == jobs.CodeDir+"/"+jobs.OutputsDir:
+		return "results are written by the run"
+	case datasite.Excluded(base):
+		return "never leaves the machine"
+	case strings.HasPrefix(base, "."):
+		return "dot-files are not submitted"
+	case jobs.IsRuleName(base):
+		return "rules are the owner's"
+	}
+	return ""
 }
 
 func (n *snapshot) add(rel string, info iofs.FileInfo) error {
@@ -118,10 +126,10 @@ func (n *snapshot) add(rel string, info iofs.FileInfo) error {
 	n.files = append(n.files, member{path: rel, size: info.Size()})
 	n.size += info.Size()
 	if len(n.files) > jobs.MaxFiles {
-		return refuse(syscall.EFBIG, "there are more than %d files; a job may hold %d: remove what it does not need", jobs.MaxFiles, jobs.MaxFiles)
+		return tooMany("files")
 	}
 	if n.size > jobs.MaxBytes {
-		return refuse(syscall.EFBIG, "the files are larger than %d MiB together; a job may hold %d MiB: remove what it does not need", jobs.MaxBytes>>20, jobs.MaxBytes>>20)
+		return tooLarge()
 	}
 	return nil
 }
@@ -160,7 +168,7 @@ func (n *snapshot) read(host string, to func(m member) (dst []string)) error {
 			return failed("seal", m.path, err)
 		}
 		if n.size += m.size; n.size > jobs.MaxBytes {
-			return refuse(syscall.EFBIG, "the files are larger than %d MiB together", jobs.MaxBytes>>20)
+			return tooLarge()
 		}
 	}
 	return nil

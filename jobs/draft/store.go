@@ -100,6 +100,9 @@ type draft struct {
 	decided bool      // remembered: a decision is never taken back
 	marked  bool      // openMark is there
 	torn    bool      // it was there at start, and nothing changed since
+	short   bool      // something was refused for want of room, and nothing was removed since
+	used    usage     // not less than what is there, once counted
+	counted bool
 	problem string
 	leftOut []string
 	tries   int       // failed hand-overs in a row
@@ -230,7 +233,7 @@ func (s *Store) tell(d *draft) Draft {
 	}
 	switch {
 	case !d.dirty || d.job() == "":
-	case d.torn:
+	case d.torn, d.short && t.Open == 0:
 		t.Problem = s.notNow(d).Error()
 	case t.Open == 0 && !t.Held:
 		t.Due = s.due(d)

@@ -95,6 +95,9 @@ func (s *Store) Mkdir(rel string, mode iofs.FileMode) error {
 	if err != nil {
 		return err
 	}
+	if err := s.room(d, sub, load{folders: 1}); err != nil {
+		return err
+	}
 	s.touch(d)
 	if err := os.Mkdir(d.host(sub), mode.Perm()|0o700); err != nil {
 		return failed("mkdir", rel, err)
@@ -116,6 +119,9 @@ func (s *Store) begin(name string, script bool, put func(*draft) error) error {
 		return refuse(syscall.EEXIST, "%q is there already", name)
 	}
 	if err := s.duplicate(job, known, nil); err != nil {
+		return err
+	}
+	if err := s.roomForDraft(); err != nil {
 		return err
 	}
 	d, err := s.create(name, script)
@@ -193,7 +199,7 @@ func (s *Store) touch(d *draft) {
 // mark makes openMark tell whether a file of d is open for writing; s.mu is held. It is not synced: it is there for the end
 // of our process, not of the machine.
 func (s *Store) mark(d *draft) error {
-	want := d.torn || s.writers(d) > 0
+	want := d.torn || d.short || s.writers(d) > 0
 	if want == d.marked {
 		return nil
 	}
@@ -278,6 +284,9 @@ func (s *Store) OpenFile(rel string, flags int, mode iofs.FileMode) (*File, erro
 	}
 	if missing && flags&os.O_CREATE != 0 {
 		if err := checkSub(sub); err != nil {
+			return nil, err
+		}
+		if err := s.room(d, sub, load{files: 1}); err != nil {
 			return nil, err
 		}
 	}
