@@ -39,7 +39,8 @@ func New(identity string, status Statuser, now func() time.Time) *Folder {
 	return &Folder{identity: identity, status: status, now: now, last: "nothing was refused since this was mounted\n", at: now()}
 }
 
-// Refused keeps why an operation was refused, for last-error. What does not exist is no refusal.
+// Refused keeps why an operation was refused, for last-error. What does not exist is no refusal: of what is hidden nothing is told.
+// Names come from anybody: what would drive a terminal is made visible, and no name can forge a line.
 func (f *Folder) Refused(op, path string, err error) {
 	if errors.Is(err, iofs.ErrNotExist) {
 		return
@@ -47,7 +48,7 @@ func (f *Folder) Refused(op, path string, err error) {
 	f.mu.Lock()
 	defer f.mu.Unlock()
 	f.at = f.now()
-	f.last = fmt.Sprintf("%s\n%s %s\n%s\n", f.at.Format(time.RFC3339), op, path, strings.TrimSpace(err.Error()))
+	f.last = fmt.Sprintf("%s\n%s %s\n%s\n", f.at.Format(time.RFC3339), op, service.Visible(path, false), service.Visible(strings.TrimSpace(err.Error()), true))
 }
 
 // Lookup answers for status and last-error.
@@ -108,7 +109,7 @@ func (f *Folder) statusText(ctx context.Context) (string, error) {
 	if err != nil {
 		return "", err
 	}
-	return text + st.Text(), nil
+	return text + service.Visible(st.Text(), true), nil
 }
 
 // Link is a provider that is one symbolic link.
