@@ -7,9 +7,12 @@ import (
 	iofs "io/fs"
 	"os"
 
+	"github.com/openmined/syftfs/cmd/internal/service"
 	"github.com/openmined/syftfs/fs/datasite"
 	"github.com/openmined/syftfs/fs/guard"
 	"github.com/openmined/syftfs/jobs"
+	"github.com/openmined/syftfs/jobs/desk"
+	"github.com/openmined/syftfs/jobs/release"
 	"github.com/openmined/syftfs/perm"
 	"golang.org/x/sys/unix"
 )
@@ -54,6 +57,38 @@ func (r *reader) Read(p []byte) (int, error) {
 }
 
 func (r *reader) Close() error { return r.f.Close() }
+
+// deskDoor lets the files of jobs/ decide and release through the service, which asks who may and writes it down.
+type deskDoor struct {
+	*release.Store // Held and FS
+	s              *service.Service
+	who            service.Caller
+}
+
+// Approve approves a digest.
+func (d deskDoor) Approve(ctx context.Context, id jobs.ID, _ datasite.Identity, a jobs.Approval) error {
+	_, err := d.s.JobApprove(ctx, d.who, service.Approval{Job: id.String(), Digest: a.Digest, Datasets: a.Datasets, Reason: a.Reason})
+	return err
+}
+
+// Reject rejects a job.
+func (d deskDoor) Reject(ctx context.Context, id jobs.ID, _ datasite.Identity, reason string) error {
+	_, err := d.s.JobReject(ctx, d.who, service.Rejection{Job: id.String(), Reason: reason})
+	return err
+}
+
+// Release lets held results go.
+func (d deskDoor) Release(ctx context.Context, id jobs.ID, names []string, _ datasite.Identity) error {
+	_, err := d.s.JobRelease(ctx, d.who, service.Release{Job: id.String(), Names: names})
+	return err
+}
+
+// newDesk is jobs/ as the owner, or an administrator, sees it.
+func (s *site) newDesk(who service.Caller) *desk.Owner {
+	door := deskDoor{Store: s.held, s: s.service, who: who}
+	return desk.NewOwner(desk.OwnerConfig{Owner: s.owner, By: datasite.Identity{Subject: s.owner, Account: who.Account}, Jobs: s.engine, Intake: s.engine,
+		Decide: door, Held: door, Tree: jobTree{s.view}, Log: s.log})
+}
 
 // datasets says what a job may be granted: by the rules of the mock part, at the moment of asking.
 type datasets struct{ s *site }

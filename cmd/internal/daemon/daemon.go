@@ -189,11 +189,11 @@ func (s *site) build(c *closers) (err error) {
 	if err != nil {
 		return err
 	}
-	s.desk = desk.NewOwner(desk.OwnerConfig{Owner: s.owner, Jobs: s.engine, Intake: s.engine, Decide: s.engine, Held: s.held, Tree: jobTree{s.view}})
 	s.drafts = &drafts{site: s, dir: sub["drafts"], open: map[string]*submitter{}}
 	s.views = &views{site: s, open: map[string]*openView{}}
 	s.service = service.New(service.Parts{Owner: s.owner, View: s.view, Accounts: s.accounts, Granter: s.granter, Engine: s.engine, Held: s.held,
 		Runner: s.runner, Views: s.views, Host: s, HostPath: s.gate.HostPath, Audit: s.audit, Log: s.log, Now: time.Now})
+	s.desk = s.newDesk(service.Caller{Root: true, Via: "mount"})
 	s.folder = control.New(string(s.owner)+" (owner)", s.service, time.Now)
 	return nil
 }

@@ -86,7 +86,7 @@ func (v *views) Open(ctx context.Context, who datasite.Identity, o service.ViewO
 				jobsDir = sub.desk
 			}
 		} else if who.Subject == s.owner {
-			jobsDir = s.desk
+			jobsDir = s.newDesk(service.Caller{Account: who.Account, Via: "mount"})
 		}
 	}
 	mount, err := s.mountAt(context.WithoutCancel(ctx), who, o.Dir, !o.Write, control.New(name, nil, time.Now), jobsDir)
