@@ -64,7 +64,7 @@ func fold(line string) []string {
 	for len(line) > width {
 		at := strings.LastIndexByte(line[:width], ' ')
 		if strings.TrimSpace(line[:max(at, 0)]) == "" {
-			return append(parts, line[:width]+" ...")
+			return append(parts, strings.ToValidUTF8(line[:width], "")+" ...")
 		}
 		parts = append(parts, line[:at])
 		line = "    " + line[at+1:]
@@ -214,7 +214,7 @@ func statusOf(text string) string {
 func quoted(args []string) string {
 	var out []string
 	for _, a := range args {
-		if strings.ContainsAny(a, " *'\"\n") {
+		if a == "" || strings.ContainsAny(a, " \t\n'\"$`\\;|&<>(){}[]*?#!~^%") || strings.HasPrefix(a, "=") {
 			a = "'" + strings.ReplaceAll(a, "'", `'\''`) + "'"
 		}
 		out = append(out, a)
@@ -224,13 +224,12 @@ func quoted(args []string) string {
 
 // typed puts positional arguments into a line of shell.
 func typed(script string, args []string) string {
+	var pairs []string
 	for i, a := range args {
 		n := fmt.Sprintf("$%d", i+1)
-		q := quoted([]string{a})
-		script = strings.ReplaceAll(script, `"$(dirname "`+n+`")"`, filepath.Dir(a))
-		script = strings.ReplaceAll(script, `"`+n+`"`, q)
+		pairs = append(pairs, `"$(dirname "`+n+`")"`, quoted([]string{filepath.Dir(a)}), `"`+n+`"`, quoted([]string{a}))
 	}
-	return script
+	return strings.NewReplacer(pairs...).Replace(script)
 }
 
 func (s *story) chapter(title string) { fmt.Fprintf(s.o.Out, "\n== %s\n", title) }
