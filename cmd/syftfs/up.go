@@ -4,6 +4,7 @@ import (
 	"fmt"
 	"io"
 	"log/slog"
+	"strings"
 	"time"
 
 	"github.com/openmined/syftfs/cmd/internal/config"
@@ -76,8 +77,13 @@ func (a *app) downCmd() *cobra.Command {
 			if err != nil {
 				return err
 			}
+			users := daemon.Users(st) // a mount that is detached hides them
 			if _, err := ask(c.Context(), a, httpapi.Shutdown, struct{}{}); err != nil {
 				return err
+			}
+			if len(users) > 0 && daemon.WaitStopped(c.Context(), dir, time.Second) != nil {
+				fmt.Fprintf(a.err, "syftfs: still used by %s: end them, or they lose their open files in about %d seconds\n",
+					clean(strings.Join(users, ", "), false), int(daemon.StopLimit.Seconds()))
 			}
 			if err := daemon.WaitStopped(c.Context(), dir, time.Minute); err != nil {
 				return err

@@ -53,7 +53,7 @@ func (m *Mount) Close(ctx context.Context) error {
 		}
 		break
 	}
-	who := holders(m.point)
+	who := Users(m.point)
 	m.log.Warn("the mount is in use and was detached", "path", m.point, "by", strings.Join(who, ", "))
 	if m.attached() {
 		if err := unmount(m.point, true); err != nil && m.attached() {
@@ -141,9 +141,9 @@ func fusermount() (string, error) {
 	return "", &Lack{What: "fusermount3, which lets an ordinary account mount, is not installed", Remedy: "install the package fuse3", Err: exec.ErrNotFound}
 }
 
-// holders names the programs that have something of the mount open, as far as this account may see. It reads names only
-// and never the mount.
-func holders(point string) []string {
+// Users names the programs that have something of the mount at point open, as far as this account may see: "vim (pid 12)". It
+// reads names only and never the mount.
+func Users(point string) []string {
 	var out []string
 	procs, err := os.ReadDir("/proc")
 	if err != nil {

@@ -38,8 +38,8 @@ type RunOptions struct {
 	Ready func(service.State) // called once, when the mount is usable
 }
 
-// stopLimit bounds each step of stopping.
-const stopLimit = 20 * time.Second
+// StopLimit bounds each step of stopping.
+const StopLimit = 20 * time.Second
 
 // site is one running datasite. Fields are set before anything starts and not changed after; mu guards the rest.
 type site struct {
@@ -312,7 +312,7 @@ func (c *closers) add(name string, end func(context.Context) error) {
 func (c *closers) close(log *slog.Logger) error {
 	var errs []error
 	for i := len(*c) - 1; i >= 0; i-- {
-		ctx, cancel := context.WithTimeout(context.Background(), stopLimit)
+		ctx, cancel := context.WithTimeout(context.Background(), StopLimit)
 		if err := (*c)[i].end(ctx); err != nil {
 			errs = append(errs, fmt.Errorf("stop %s: %w", (*c)[i].name, err))
 		}

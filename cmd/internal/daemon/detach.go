@@ -9,11 +9,13 @@ import (
 	"os"
 	"os/exec"
 	"path/filepath"
+	"slices"
 	"strings"
 	"syscall"
 	"time"
 
 	"github.com/openmined/syftfs/cmd/internal/service"
+	"github.com/openmined/syftfs/fs/fusetree"
 	"github.com/openmined/syftfs/fs/statedir"
 )
 
@@ -97,6 +99,16 @@ func announce(err error) {
 	}
 	// Whoever started us may be gone; there is nobody else to tell.
 	_, _ = io.WriteString(f, line+"\n")
+}
+
+// Users names the programs that use the mounts of a datasite, as far as this account may see: "vim (pid 12)".
+func Users(st service.Status) []string {
+	who := fusetree.Users(st.Mount)
+	for _, v := range st.Views {
+		who = append(who, fusetree.Users(v.Dir)...)
+	}
+	slices.Sort(who)
+	return slices.Compact(who)
 }
 
 // WaitStopped waits until no process holds the datasite's lock.

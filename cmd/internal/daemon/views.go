@@ -118,7 +118,7 @@ func (v *views) Open(ctx context.Context, who datasite.Identity, o service.ViewO
 func emailOf(u perm.User) string { return string(u) }
 
 func (v *views) expire(ov *openView) {
-	ctx, cancel := context.WithTimeout(context.Background(), stopLimit)
+	ctx, cancel := context.WithTimeout(context.Background(), StopLimit)
 	defer cancel()
 	if err := ov.mount.Close(ctx); err != nil {
 		v.site.problem("taking an expired view away", err)
