@@ -8,15 +8,16 @@ import (
 	"path/filepath"
 	"strings"
 	"text/tabwriter"
-	"unicode"
 
 	"github.com/openmined/syftfs/cmd/internal/config"
 	"github.com/openmined/syftfs/cmd/internal/httpapi"
+	"github.com/openmined/syftfs/cmd/internal/service"
 	"github.com/spf13/cobra"
 )
 
 // app is what all commands share: the common flags and where output goes.
 type app struct {
+	in       io.Reader
 	out, err io.Writer
 	json     bool
 	datasite string
@@ -68,25 +69,8 @@ func table(w io.Writer, rows [][]string) {
 	t.Flush()
 }
 
-// clean makes every control and format character visible, so that text from a job or a peer cannot drive the terminal.
-// lines keeps newline and tab.
-func clean(s string, lines bool) string {
-	return strings.Map(func(r rune) rune {
-		if lines && (r == '\n' || r == '\t') {
-			return r
-		}
-		if r < 0x20 {
-			return 0x2400 + r // the control pictures
-		}
-		if r == 0x7f {
-			return 0x2421
-		}
-		if unicode.Is(unicode.Cf, r) || unicode.Is(unicode.Cc, r) || r == 0x2028 || r == 0x2029 || r == unicode.ReplacementChar {
-			return unicode.ReplacementChar
-		}
-		return r
-	}, s)
-}
+// clean makes text from a job, a peer or a file safe for a terminal; lines keeps newline and tab.
+func clean(s string, lines bool) string { return service.Visible(s, lines) }
 
 // group is a command that only holds others.
 func group(use, short, example string, sub ...*cobra.Command) *cobra.Command {
@@ -104,6 +88,16 @@ func group(use, short, example string, sub ...*cobra.Command) *cobra.Command {
 func exactly(n int) cobra.PositionalArgs {
 	return func(c *cobra.Command, args []string) error {
 		if len(args) != n {
+			return usage{fmt.Errorf("usage: %s", c.UseLine())}
+		}
+		return nil
+	}
+}
+
+// atLeast is cobra.MinimumNArgs with the command's own usage line in the message.
+func atLeast(n int) cobra.PositionalArgs {
+	return func(c *cobra.Command, args []string) error {
+		if len(args) < n {
 			return usage{fmt.Errorf("usage: %s", c.UseLine())}
 		}
 		return nil

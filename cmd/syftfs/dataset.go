@@ -45,7 +45,7 @@ func (a *app) datasetCreate() *cobra.Command {
 				return err
 			}
 			return a.show(d, func(w io.Writer) {
-				fmt.Fprintf(w, "Made dataset %s.\n  mock     %s (readers: %s)\n  private  %s (nobody)\n", d.Name, d.Mock, readers(d.Readers), d.Private)
+				fmt.Fprintf(w, "Made dataset %s.\n  mock     %s (readers: %s)\n  private  %s (nobody)\n", d.Name, d.Mock, clean(readers(d.Readers), false), d.Private)
 				for _, n := range d.Notes {
 					fmt.Fprintln(w, "  note    ", clean(n, false))
 				}

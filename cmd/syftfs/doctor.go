@@ -6,7 +6,6 @@ import (
 	"io"
 	"os"
 
-	"github.com/openmined/syftfs/cmd/internal/config"
 	"github.com/openmined/syftfs/cmd/internal/demo"
 	"github.com/openmined/syftfs/cmd/internal/doctor"
 	"github.com/openmined/syftfs/cmd/internal/service"
@@ -22,7 +21,7 @@ func (a *app) doctorCmd() *cobra.Command {
 		Example: "  syftfs doctor\n  syftfs doctor --json",
 		Args:    exactly(0),
 		RunE: func(c *cobra.Command, _ []string) error {
-			dir, err := config.Find(a.datasite)
+			dir, err := a.dir()
 			if err != nil {
 				if a.datasite != "" {
 					return err
@@ -72,12 +71,19 @@ func (a *app) demoCmd() *cobra.Command {
 			if err != nil {
 				return err
 			}
-			err = demo.Run(c.Context(), demo.Options{Self: self, Out: a.out, Keep: keep})
+			story := a.out
+			if a.json {
+				story = a.err // the one object is what stands on standard output
+			}
+			err = demo.Run(c.Context(), demo.Options{Self: self, Out: story, Keep: keep})
 			if err != nil && c.Context().Err() != nil && errors.Is(err, c.Context().Err()) {
 				fmt.Fprintln(a.err, "syftfs: interrupted; everything was taken away")
-				return exit(130)
+				return exit(interrupted)
 			}
-			return err
+			if err != nil {
+				return err
+			}
+			return a.show(struct{}{}, func(io.Writer) {})
 		},
 	}
 	c.Flags().BoolVar(&keep, "keep", false, "leave everything mounted, and say how to look around, until Ctrl-C")

@@ -150,7 +150,7 @@ func (a *app) jobRelease() *cobra.Command {
 	var q service.Release
 	c := &cobra.Command{Use: "release JOB [NAME...]", Short: "Let held results go to their submitter",
 		Long:    "release moves what is held (all of it, or the named entries) into outputs/ and lets the submitter read it. The same as: mv held/NAME outputs/ in the mount.",
-		Example: "  syftfs job release analysis\n  syftfs job release analysis result.json --logs", Args: cobra.MinimumNArgs(1),
+		Example: "  syftfs job release analysis\n  syftfs job release analysis result.json --logs", Args: atLeast(1),
 		RunE: func(c *cobra.Command, args []string) error {
 			q.Job, q.Names = args[0], args[1:]
 			j, err := ask(c.Context(), a, httpapi.JobRelease, q)

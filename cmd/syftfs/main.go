@@ -34,7 +34,7 @@ func run() int {
 		<-ctx.Done()
 		stop()
 	}()
-	a := &app{out: os.Stdout, err: os.Stderr}
+	a := &app{in: os.Stdin, out: os.Stdout, err: os.Stderr}
 	return a.finish(a.root().ExecuteContext(ctx))
 }
 
@@ -96,14 +96,35 @@ func (a *app) finish(err error) int {
 	if a.json {
 		a.encode(map[string]any{"ok": false, "error": e})
 	} else {
-		fmt.Fprintln(a.err, "syftfs:", strings.TrimSpace(e.Message))
+		fmt.Fprintln(a.err, "syftfs:", clean(strings.TrimSpace(e.Message), true))
+	}
+	if errors.Is(err, context.Canceled) {
+		return interrupted
 	}
 	return e.Code.Exit()
 }
 
+// interrupted is the exit status of a command that a signal ended.
+const interrupted = 130
+
+// dir is the state folder of the datasite that --datasite names, or of the only one.
+func (a *app) dir() (string, error) {
+	if a.datasite != "" {
+		if err := config.CheckName(a.datasite); err != nil {
+			return "", usage{err}
+		}
+		return config.Find(a.datasite)
+	}
+	if names, err := config.Names(); err == nil && len(names) > 1 {
+		_, err := config.Find("")
+		return "", usage{err}
+	}
+	return config.Find("")
+}
+
 // client talks to the running datasite that --datasite names.
 func (a *app) client() (*httpapi.Client, error) {
-	dir, err := config.Find(a.datasite)
+	dir, err := a.dir()
 	if err != nil {
 		return nil, err
 	}

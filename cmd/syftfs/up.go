@@ -7,7 +7,6 @@ import (
 	"strings"
 	"time"
 
-	"github.com/openmined/syftfs/cmd/internal/config"
 	"github.com/openmined/syftfs/cmd/internal/daemon"
 	"github.com/openmined/syftfs/cmd/internal/httpapi"
 	"github.com/openmined/syftfs/cmd/internal/service"
@@ -24,7 +23,7 @@ func (a *app) upCmd() *cobra.Command {
 		Example: "  syftfs up\n  syftfs up --detach",
 		Args:    exactly(0),
 		RunE: func(c *cobra.Command, _ []string) error {
-			dir, err := config.Find(a.datasite)
+			dir, err := a.dir()
 			if err != nil {
 				return err
 			}
@@ -50,7 +49,7 @@ func (a *app) upCmd() *cobra.Command {
 				Log: slog.New(slog.NewTextHandler(a.err, &slog.HandlerOptions{Level: level})),
 				Ready: func(st service.State) {
 					if !daemon.Detached() {
-						fmt.Fprintf(a.out, "Up: %s is mounted at %s. Ctrl-C stops it.\n", st.Email, st.Mount)
+						a.ready(st)
 					}
 				},
 			})
@@ -61,6 +60,11 @@ func (a *app) upCmd() *cobra.Command {
 	return c
 }
 
+// ready tells that the mount is usable, of a datasite that stays in the foreground.
+func (a *app) ready(st service.State) {
+	_ = a.show(st, func(w io.Writer) { fmt.Fprintf(w, "Up: %s is mounted at %s. Ctrl-C stops it.\n", st.Email, st.Mount) })
+}
+
 func (a *app) downCmd() *cobra.Command {
 	return &cobra.Command{
 		Use:     "down",
@@ -69,7 +73,7 @@ func (a *app) downCmd() *cobra.Command {
 		Example: "  syftfs down",
 		Args:    exactly(0),
 		RunE: func(c *cobra.Command, _ []string) error {
-			dir, err := config.Find(a.datasite)
+			dir, err := a.dir()
 			if err != nil {
 				return err
 			}

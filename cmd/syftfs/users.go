@@ -4,7 +4,6 @@ import (
 	"bufio"
 	"fmt"
 	"io"
-	"os"
 	"strings"
 
 	"github.com/openmined/syftfs/cmd/internal/httpapi"
@@ -36,7 +35,7 @@ func (a *app) usersCreate() *cobra.Command {
 				return usage{fmt.Errorf("an account needs an address: syftfs users create --email EMAIL --name NAME")}
 			}
 			if stdin {
-				line, err := bufio.NewReader(os.Stdin).ReadString('\n')
+				line, err := bufio.NewReader(a.in).ReadString('\n')
 				if err != nil && line == "" {
 					return usage{fmt.Errorf("--password-stdin: no line on standard input")}
 				}

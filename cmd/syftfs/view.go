@@ -43,11 +43,7 @@ func (a *app) viewCmd() *cobra.Command {
 				if !v.Write {
 					kind = "read-only, until " + v.Expires.Local().Format("15:04")
 				}
-				who := v.Email
-				if who == "" {
-					who = "a guest"
-				}
-				fmt.Fprintf(w, "%s shows the datasite as %s sees it: %s\n", v.Dir, who, kind)
+				fmt.Fprintf(w, "%s shows the datasite as %s sees it: %s\n", v.Dir, v.Who(), kind)
 			})
 		},
 	}
@@ -68,7 +64,7 @@ func (a *app) viewCmd() *cobra.Command {
 					if !v.Write {
 						until, write = v.Expires.Local().Format(time.DateTime), "no"
 					}
-					rows = append(rows, []string{v.Dir, v.Email, write, until})
+					rows = append(rows, []string{v.Dir, v.Who(), write, until})
 				}
 				table(w, rows)
 			})
