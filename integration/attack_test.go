@@ -39,3 +39,26 @@ func TestDownWhileInUse(t *testing.T) {
 		}
 	})
 }
+
+// TestDisabledWhileFilesAreOpen: an account that is disabled loses what it has open, drafts too, and has it again when it is enabled.
+func TestDisabledWhileFilesAreOpen(t *testing.T) {
+	everyUser(t, func(t *testing.T, h *host) {
+		l := newLab(t, h)
+		l.her.mkdir(l.view("rachel", "jobs", ".draft"))
+		flags := unix.O_CREAT | unix.O_RDWR
+		draft := l.her.ok(call{Op: "open", Path: l.view("rachel", "jobs", ".draft", "main.py"), Flags: flags, Mode: 0o644}).File
+		mock := l.her.ok(call{Op: "open", Path: l.view("rachel", "public", "syft_datasets", "words", "mock.csv"), Flags: unix.O_RDONLY}).File
+		write := call{Op: "write", File: draft, Data: []byte("print(1)\n")}
+		l.her.ok(write)
+		h.ok("users", "disable", rachel)
+		l.her.want("EACCES", write)
+		l.her.want("EACCES", call{Op: "read", File: draft, N: 4})
+		l.her.want("EACCES", call{Op: "read", File: mock, N: 4})
+		h.ok("users", "enable", rachel)
+		l.her.ok(write)
+		l.her.ok(call{Op: "read", File: mock, N: 4})
+		l.her.ok(call{Op: "close", File: draft})
+		l.her.ok(call{Op: "close", File: mock})
+		h.stop()
+	})
+}

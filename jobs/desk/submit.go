@@ -108,12 +108,38 @@ type draftHandle struct {
 	s *Submitter
 }
 
+// ReadAt reads while the person may.
+func (h *draftHandle) ReadAt(p []byte, off int64) (int, error) {
+	if err := h.s.active(); err != nil {
+		return 0, err
+	}
+	return h.File.ReadAt(p, off)
+}
+
+// WriteAt writes while the person may.
 func (h *draftHandle) WriteAt(p []byte, off int64) (int, error) {
+	if err := h.s.active(); err != nil {
+		return 0, err
+	}
 	n, err := h.File.WriteAt(p, off)
 	return n, translate(err)
 }
 
-func (h *draftHandle) Truncate(size int64) error { return translate(h.File.Truncate(size)) }
+// Truncate changes the size while the person may.
+func (h *draftHandle) Truncate(size int64) error {
+	if err := h.s.active(); err != nil {
+		return err
+	}
+	return translate(h.File.Truncate(size))
+}
+
+// active refuses whose account was taken away while a file was open; opening one asks the gate.
+func (s *Submitter) active() error {
+	if s.cfg.Active == nil {
+		return nil
+	}
+	return s.cfg.Active()
+}
 
 func (h *draftHandle) Stat() (virtual.Entry, error) {
 	i, err := h.File.Stat()

@@ -23,6 +23,8 @@ type SubmitterConfig struct {
 	Jobs   Jobs
 	// Visible reports whether the stored path exists and the submitter may read it now.
 	Visible func(ctx context.Context, p datasite.Path) bool
+	// Active says why the submitter may not work here any more; nil: may. Without it nothing ends that right.
+	Active func() error
 }
 
 // Submitter is <owner>/jobs/ as who submits there sees it: drafts and submissions as they were copied, with what became of

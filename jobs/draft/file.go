@@ -40,6 +40,7 @@ func (h *File) WriteAt(p []byte, off int64) (int, error) {
 	}
 	n, err := h.f.WriteAt(p, off)
 	if err != nil {
+		h.cut()
 		err = failed("write", h.name(), err)
 	}
 	return n, err
@@ -51,6 +52,7 @@ func (h *File) Truncate(size int64) error {
 		return err
 	}
 	if err := h.f.Truncate(size); err != nil {
+		h.cut()
 		return failed("truncate", h.name(), err)
 	}
 	return nil
@@ -84,6 +86,15 @@ func (h *File) change(size int64) error {
 	}
 	h.s.touch(h.d)
 	return nil
+}
+
+// cut notes that bytes are missing: the disk did not take them.
+func (h *File) cut() {
+	h.s.mu.Lock()
+	defer h.s.mu.Unlock()
+	if h.d != nil {
+		h.s.cut(h.d, h.sub)
+	}
 }
 
 // Stat tells about the file as it is now.

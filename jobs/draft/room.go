@@ -1,6 +1,7 @@
 package draft
 
 import (
+	"errors"
 	iofs "io/fs"
 	"path/filepath"
 	"strings"
@@ -86,11 +87,18 @@ func (s *Store) room(d *draft, sub string, more load) error {
 	}
 	if err == nil {
 		d.used.add(sub, more)
-	} else if !isAside(sub) { // what is there now is less than what was meant
+	} else {
+		s.cut(d, sub)
+	}
+	return err
+}
+
+// cut notes that sub could not be written, so that what is there is less than what was meant; s.mu is held.
+func (s *Store) cut(d *draft, sub string) {
+	if !isAside(sub) {
 		d.short = true
 		s.remark(d)
 	}
-	return err
 }
 
 func (s *Store) fits(d *draft, sub string, more load) error {
@@ -124,6 +132,9 @@ func (s *Store) roomForDraft() error {
 	}
 	return nil
 }
+
+// full reports whether err is for want of space on the disk.
+func full(err error) bool { return errors.Is(err, syscall.ENOSPC) || errors.Is(err, syscall.EDQUOT) }
 
 // count walks what is there, unless that was done already. What cannot be read counts as nothing: sealing says it.
 func (d *draft) count() {

@@ -59,6 +59,37 @@ func TestRoomInADraft(t *testing.T) {
 	})
 }
 
+// What the disk did not take is no less missing.
+func TestDraftOnAFullDisk(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		w := newWorld(t)
+		s := w.start()
+		defer s.Close()
+		mkdir(t, s, "a")
+		write(t, s, "a/main.py", "print(1)\n")
+		f, err := s.OpenFile("a/data", os.O_WRONLY|os.O_CREATE, 0o644)
+		if err != nil {
+			t.Fatal(err)
+		}
+		if err := f.f.Close(); err != nil { // every write fails from here on
+			t.Fatal(err)
+		}
+		if f.f, err = os.OpenFile("/dev/full", os.O_WRONLY, 0); err != nil {
+			t.Fatal(err)
+		}
+		if _, err := f.WriteAt([]byte("x"), 0); !errors.Is(err, syscall.ENOSPC) {
+			t.Errorf("write: %v", err)
+		}
+		if err := f.Close(); err != nil {
+			t.Fatal(err)
+		}
+		pass(time.Minute)
+		if n := len(w.submissions()); n != 0 {
+			t.Errorf("%d submissions of a torn copy", n)
+		}
+	})
+}
+
 // What is left out has room of its own: it holds back nothing.
 func TestRoomForWhatIsLeftOut(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {

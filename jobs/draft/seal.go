@@ -61,7 +61,7 @@ func (s *Store) notNow(d *draft) error {
 	case s.writers(d) > 0:
 		return refuse(syscall.EBUSY, "%s is still being written; wait until the copy has ended", name)
 	case d.short:
-		return refuse(syscall.EFBIG, "not all of %s could be written, because it is larger than a job may be (%d MiB, %d files) or too much stands in jobs/: remove what it does not need and copy the rest again, or submit it as it is with: syftfs job submit", name, jobs.MaxBytes>>20, jobs.MaxFiles)
+		return refuse(syscall.EFBIG, "not all of %s could be written, because it is larger than a job may be (%d MiB, %d files), too much stands in jobs/ or the disk is full: remove what it does not need and copy the rest again, or submit it as it is with: syftfs job submit", name, jobs.MaxBytes>>20, jobs.MaxFiles)
 	case d.torn:
 		return refuse(syscall.EBUSY, "syftfs ended while %s was being written, so it may not be whole: copy it again, or submit it as it is with: syftfs job submit", name)
 	}

@@ -100,7 +100,7 @@ type draft struct {
 	decided bool      // remembered: a decision is never taken back
 	marked  bool      // openMark is there
 	torn    bool      // it was there at start, and nothing changed since
-	short   bool      // something was refused for want of room, and nothing was removed since
+	short   bool      // something could not be written for want of room, and nothing was removed since
 	used    usage     // not less than what is there, once counted
 	counted bool
 	problem string

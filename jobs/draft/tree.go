@@ -100,6 +100,9 @@ func (s *Store) Mkdir(rel string, mode iofs.FileMode) error {
 	}
 	s.touch(d)
 	if err := os.Mkdir(d.host(sub), mode.Perm()|0o700); err != nil {
+		if full(err) {
+			s.cut(d, sub)
+		}
 		return failed("mkdir", rel, err)
 	}
 	return nil
@@ -295,6 +298,9 @@ func (s *Store) OpenFile(rel string, flags int, mode iofs.FileMode) (*File, erro
 	}
 	f, err := s.openIn(d, sub, flags, mode)
 	if err != nil {
+		if full(err) {
+			s.cut(d, sub)
+		}
 		return nil, failed("open", rel, err)
 	}
 	if len(seed) > 0 {

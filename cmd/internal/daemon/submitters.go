@@ -83,6 +83,10 @@ func (d *drafts) of(a account.Account) (*submitter, error) {
 		Visible: func(ctx context.Context, p datasite.Path) bool {
 			_, err := s.view.Stat(ctx, p)
 			return err == nil
+		},
+		Active: func() error {
+			_, err := site.accounts.Subject(a.ID)
+			return err
 		}})
 	s.desk.OnChange(s.changed)
 	s.store.Start()
