@@ -27,11 +27,11 @@ func (a *app) jobList() *cobra.Command {
 			return a.show(list, func(w io.Writer) {
 				rows := [][]string{{"NAME", "SUBMITTER", "RECEIVED", "STATUS", "METHOD", "DATASETS", "WHAT NEXT"}}
 				for _, j := range list {
-					sets := j.Granted
-					if len(sets) == 0 {
-						sets = j.Offered
+					names := j.Granted
+					if j.Status == "received" || j.Status == "pending" { // what an approval would grant, not what was granted
+						names = j.Offered
 					}
-					rows = append(rows, []string{j.Name, j.Submitter, when(j.Received), j.Status, j.Method, strings.Join(sets, ","), j.Message})
+					rows = append(rows, []string{j.Name, j.Submitter, when(j.Received), j.Status, j.Method, strings.Join(names, ","), j.Message})
 				}
 				table(w, rows)
 			})
@@ -43,6 +43,14 @@ func when(t time.Time) string {
 		return "-"
 	}
 	return t.Local().Format("2 Jan 15:04:05")
+}
+
+// sets lists datasets for people.
+func sets(names []string) string {
+	if len(names) == 0 {
+		return "none"
+	}
+	return strings.Join(names, ", ")
 }
 
 func (a *app) jobShow() *cobra.Command {
@@ -72,7 +80,7 @@ func printJob(w io.Writer, j service.JobDetails) {
 	row("digest", j.Digest)
 	row("size", fmt.Sprintf("%s in %d files, revision %d", size(j.Size), len(j.Files), j.Revision))
 	row("needs", strings.Join(j.Wanted, ", "))
-	row("datasets", "offered: "+readers(j.Offered)+"; granted: "+readers(j.Granted))
+	row("datasets", "offered: "+sets(j.Offered)+"; granted: "+sets(j.Granted))
 	if j.ApprovedBy != "" {
 		row("approved", fmt.Sprintf("by %s, %s, %s", j.ApprovedBy, when(j.ApprovedAt), j.Method))
 	}
