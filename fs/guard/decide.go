@@ -195,6 +195,22 @@ func (g *Guard) write(ctx context.Context, c datasite.Change, durable bool) (err
 	return nil
 }
 
+// reserve is a Recorder that tells when its reserve of disk space is spent; the journal does.
+type reserve interface{ Full() error }
+
+// room refuses to begin what the journal could not record: its reserve of disk space is spent. What is open already can be settled from
+// the reserve, so that no close fails for want of room.
+func (g *Guard) room(op string, p datasite.Path) error {
+	r, ok := g.cfg.Recorder.(reserve)
+	if !ok {
+		return nil
+	}
+	if err := r.Full(); err != nil {
+		return never(op, p, unix.ENOSPC, "the disk is full: make room before anything new is written")
+	}
+	return nil
+}
+
 func (g *Guard) known(p datasite.Path) datasite.Known {
 	if g.cfg.Memory == nil {
 		return datasite.Known{}

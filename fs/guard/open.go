@@ -79,6 +79,11 @@ func (v *View) open(a actor, p datasite.Path, flag int, mode iofs.FileMode, n *n
 	case !e.Mode.IsRegular():
 		return nil, never(op, p, unix.EPERM, "only regular files can be opened")
 	}
+	if acc != unix.O_RDONLY || flag&unix.O_TRUNC != 0 {
+		if err := v.g.room(op, p); err != nil {
+			return nil, err
+		}
+	}
 	b, err := v.g.tree.OpenFile(p, flag&(unix.O_ACCMODE|unix.O_APPEND), 0)
 	if err != nil {
 		return nil, err
@@ -118,6 +123,9 @@ func (v *View) create(a actor, p datasite.Path, epoch uint64, flag int, mode iof
 		return nil, err
 	}
 	if err := limited(op, p, d, perm.File{}); err != nil {
+		return nil, err
+	}
+	if err := v.g.room(op, p); err != nil {
 		return nil, err
 	}
 	b, err := v.g.tree.OpenFile(p, flag&(unix.O_ACCMODE|unix.O_APPEND)|unix.O_CREAT|unix.O_EXCL, a.stored(mode, 0o600))

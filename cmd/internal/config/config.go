@@ -208,7 +208,7 @@ func (c Config) Check() error {
 			return fmt.Errorf("%s: %q must be an absolute path", p.field, p.path)
 		}
 	}
-	if c.Mount == c.Backing || within(c.Mount, c.Backing) || within(c.Backing, c.Mount) {
+	if Overlap(c.Mount, c.Backing) {
 		return fmt.Errorf("mount: %s and backing: %s must not lie inside each other", c.Mount, c.Backing)
 	}
 	if c.Durability != "fsync" && c.Durability != "close" {
@@ -225,6 +225,9 @@ func (c Config) Check() error {
 	}
 	return nil
 }
+
+// Overlap reports whether one of two absolute paths is the other, or lies in it.
+func Overlap(a, b string) bool { return within(a, b) || within(b, a) }
 
 func within(path, dir string) bool {
 	rel, err := filepath.Rel(dir, path)

@@ -114,6 +114,12 @@ func (s *site) open(c *closers) (err error) {
 	if s.owner, err = perm.ParseUser(s.cfg.Email); err != nil {
 		return &service.Error{Code: service.BadInput, Message: filepath.Join(s.dir, config.File) + ": email: " + err.Error(), Err: err}
 	}
+	for _, p := range []string{s.cfg.Mount, s.cfg.Backing} {
+		if config.Overlap(p, s.dir) {
+			return &service.Error{Code: service.BadInput,
+				Message: fmt.Sprintf("%s: %s and the state folder %s lie in each other: choose another folder", filepath.Join(s.dir, config.File), p, s.dir)}
+		}
+	}
 	if err := fusetree.Check(); err != nil {
 		return &service.Error{Code: service.Machine, Message: err.Error(), Err: err}
 	}

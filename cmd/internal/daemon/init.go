@@ -66,6 +66,11 @@ func Init(o InitOptions) (Made, error) {
 	if err := c.Check(); err != nil {
 		return Made{}, &service.Error{Code: service.BadInput, Message: err.Error(), Err: err}
 	}
+	for field, p := range map[string]string{"mount": c.Mount, "backing": c.Backing} {
+		if config.Overlap(p, stateDir) {
+			return Made{}, &service.Error{Code: service.BadInput, Field: field, Message: fmt.Sprintf("%s %s and the state folder %s lie in each other: choose another folder", field, p, stateDir)}
+		}
+	}
 	if err := makePrivate(c.Backing); err != nil {
 		return Made{}, err
 	}
@@ -130,6 +135,10 @@ func makePrivate(dir string) error {
 // checkPrivate refuses a backing folder that others can look into: the rules would be for nothing.
 func checkPrivate(dir string) error {
 	info, err := os.Lstat(dir)
+	if errors.Is(err, iofs.ErrNotExist) {
+		return &service.Error{Code: service.NotFound, Field: "backing",
+			Message: dir + " is not there, and it holds your files: bring it back (is a disk not mounted?), or name the right folder under backing: in the configuration", Err: err}
+	}
 	if err != nil {
 		return err
 	}

@@ -10,6 +10,7 @@ import (
 	"sync"
 	"time"
 
+	"github.com/openmined/syftfs/cmd/internal/config"
 	"github.com/openmined/syftfs/cmd/internal/control"
 	"github.com/openmined/syftfs/cmd/internal/service"
 	"github.com/openmined/syftfs/fs/datasite"
@@ -70,6 +71,9 @@ func (v *views) Open(ctx context.Context, who datasite.Identity, o service.ViewO
 		return service.View{}, &service.Error{Code: service.Conflict, Field: "dir", Message: fmt.Sprintf("%s is a view already: take it away with `syftfs view umount %s`", o.Dir, o.Dir)}
 	}
 	s := v.site
+	if config.Overlap(o.Dir, s.dir) {
+		return service.View{}, &service.Error{Code: service.BadInput, Field: "dir", Message: fmt.Sprintf("%s and the state folder %s lie in each other: choose another folder for the view", o.Dir, s.dir)}
+	}
 	name, jobsDir, leave := "a guest", virtual.Provider(nil), func() {}
 	var sub *submitter
 	if o.Email != "" {
