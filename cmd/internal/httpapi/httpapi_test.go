@@ -206,14 +206,19 @@ func TestOtherNamespaceIsNobody(t *testing.T) {
 }
 
 // TestOtherUIDIsNobody: the mode keeps another uid out, and so does the proof when the mode does not. Only root can be another uid; an
-// ordinary user tests the rest.
+// ordinary user sees that the mode is as it must be.
 func TestOtherUIDIsNobody(t *testing.T) {
+	s := serve(t, "")
+	info, err := os.Stat(s.sock)
+	must(t, err)
+	if info.Mode().Perm() != 0o600 {
+		t.Errorf("the socket has the mode %04o", info.Mode().Perm())
+	}
 	if os.Getuid() != 0 {
 		return
 	}
 	u, err := mountns.Unprivileged()
 	must(t, err)
-	s := serve(t, "")
 	for dir := filepath.Dir(s.sock); dir != os.TempDir() && dir != "/"; dir = filepath.Dir(dir) {
 		must(t, os.Chmod(dir, 0o755))
 	}
