@@ -37,8 +37,24 @@ func TestCheckNameAccepts(t *testing.T) {
 	}
 }
 
+// TestFold: every letter folds to what its other cases fold to, and what is folded stays so.
+func TestFold(t *testing.T) {
+	for r := rune(1); r <= unicode.MaxRune; r++ {
+		if !utf8.ValidRune(r) {
+			continue
+		}
+		folded := Fold(string(r))
+		if Fold(folded) != folded {
+			t.Errorf("folding %q twice differs", r)
+		}
+		if other := unicode.ToUpper(r); unicode.ToLower(other) == r && Fold(string(other)) != folded {
+			t.Errorf("%q and %q fold to %q and %q", r, other, folded, Fold(string(other)))
+		}
+	}
+}
+
 func FuzzCheckName(f *testing.F) {
-	for _, n := range []string{"a", "a\nb", "é", "e\u0301", "-rf", "\u202e", "job[1]"} {
+	for _, n := range []string{"a", "\uab98", "a\nb", "é", "e\u0301", "-rf", "\u202e", "job[1]"} {
 		f.Add(n)
 	}
 	f.Fuzz(func(t *testing.T, n string) {

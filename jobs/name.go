@@ -67,7 +67,15 @@ func CheckName(name string) error {
 
 // Fold gives the form under which two job names of one submitter are duplicates.
 func Fold(name string) string {
-	return norm.NFC.String(cases.Fold().String(norm.NFC.String(name)))
+	return norm.NFC.String(strings.Map(cherokee, cases.Fold().String(norm.NFC.String(name))))
+}
+
+// cherokee undoes what the folding library does to Cherokee: it swaps the two cases, where Unicode folds to capitals.
+func cherokee(r rune) rune {
+	if unicode.Is(unicode.Cherokee, r) {
+		return unicode.ToUpper(r)
+	}
+	return r
 }
 
 // IsRuleName reports whether name is the name of a rule file in any letter case.
