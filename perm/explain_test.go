@@ -60,7 +60,7 @@ func TestExplain(t *testing.T) {
 `},
 		{"bob@x.org", alice, "old/f", perm.Read, `bob@x.org may not read /alice@x.org/old/f.
   Pattern '**' matched [/alice@x.org/old/syftperm.yaml:1]
-  It would take a later rule in /alice@x.org/old/syftperm.yaml that allows bob@x.org read (and read, which create and write need).
+  It would take a later rule in /alice@x.org/old/syftperm.yaml that allows bob@x.org read.
 `},
 		{"bob@x.org", "eve@x.org", "", perm.Read, `bob@x.org may not read /eve@x.org.
   No permission found

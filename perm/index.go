@@ -93,8 +93,28 @@ func (x *Index) Decide(r Request) (Decision, error) {
 
 // work decides without the table.
 func (x *Index) work(s *site, st *state, r *Request) (*entry, error) {
+	q, err := x.consider(s, st, r)
+	if err != nil {
+		return nil, err
+	}
+	out := q.judge()
+	return &entry{epoch: st.epoch, user: r.User, path: r.Path, want: r.Want, isDir: r.IsDir, day: q.day, d: st.decision(out, r.Want)}, nil
+}
+
+// question is a request with all that its answer depends on.
+type question struct {
+	path     string
+	reign    *reign
+	vars     vars
+	day      int64 // anyDay, or the only day on which the answer is true
+	ruleFile bool
+	nearby   *file // the rule file that governs, if it lies in the target's own folder, or in the target itself
+}
+
+// consider finds the rules that speak about r.
+func (x *Index) consider(s *site, st *state, r *Request) (question, error) {
 	if !cleanPath(r.Path) || r.Want > Admin {
-		return nil, &iofs.PathError{Op: "decide", Path: "/" + string(r.Owner) + "/" + r.Path, Err: iofs.ErrInvalid}
+		return question{}, &iofs.PathError{Op: "decide", Path: "/" + string(r.Owner) + "/" + r.Path, Err: iofs.ErrInvalid}
 	}
 	dir, base := parent(r.Path)
 	at := r.Path
@@ -103,28 +123,31 @@ func (x *Index) work(s *site, st *state, r *Request) (*entry, error) {
 	}
 	f, err := x.folder(s, st, at)
 	if err != nil {
-		return nil, err
+		return question{}, err
 	}
-	g := f.in
+	q := question{path: r.Path, reign: f.in, vars: vars{user: r.User}, day: anyDay, ruleFile: isRuleFile(base)}
 	if r.IsDir {
-		g = f.self
+		q.reign = f.self
 	}
-	v := vars{user: r.User}
-	on := int64(anyDay)
-	if last := g.last(); last != nil && last.dated {
+	last := q.reign.last()
+	if last == nil {
+		return q, nil
+	}
+	if last.dated {
 		now := r.Now
 		if now.IsZero() {
 			now = time.Now()
 		}
-		v.now = now.UTC()
-		on = day(now)
+		q.vars.now = now.UTC()
+		q.day = day(now)
 	}
-	out := judge(g, r.Path, base == FilePub || base == FilePerm, &v)
-	if last := g.last(); last != nil && (last.dir == dir || last.dir == at) {
-		out.nearby = last
+	if last.dir == dir || last.dir == at {
+		q.nearby = last
 	}
-	return &entry{epoch: st.epoch, user: r.User, path: r.Path, want: r.Want, isDir: r.IsDir, day: on, d: st.decision(out, r.Want)}, nil
+	return q, nil
 }
+
+func isRuleFile(base string) bool { return base == FilePub || base == FilePerm }
 
 // decision gives the decision for a verdict, the same one for the same verdict.
 func (st *state) decision(out verdict, want Level) *Decision {

@@ -24,6 +24,7 @@ type matcher interface {
 	match(rel string, v *vars) bool
 	never() bool // matches nothing, whatever is asked
 	usesDate() bool
+	usesUser() bool // covers other paths for other users
 }
 
 func compile(kind Kind, pattern string) (matcher, error) {
@@ -102,6 +103,7 @@ type pubGlob struct {
 
 func (g *pubGlob) never() bool    { return g.form == formNever }
 func (g *pubGlob) usesDate() bool { return g.dated }
+func (g *pubGlob) usesUser() bool { return g.personal }
 
 func compilePubGlob(pattern string) (*pubGlob, error) {
 	if pattern == "" {

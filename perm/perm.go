@@ -101,4 +101,6 @@ type Decision struct {
 	Limits  Limits // checked by the caller through Decision.Limit
 	Owner   bool   // the user owns the path: limits do not apply
 	Steps   []Step
+
+	ground *ground // nil if no rules were looked at
 }

@@ -32,6 +32,7 @@ type permSegment struct {
 
 func (g *permGlob) never() bool    { return g.hopeless }
 func (g *permGlob) usesDate() bool { return false }
+func (g *permGlob) usesUser() bool { return g.personal }
 
 func compilePermGlob(pattern string) (*permGlob, error) {
 	switch {

@@ -2,32 +2,42 @@ package perm
 
 import "strconv"
 
-// Reasons that Explain looks for.
-const (
-	noFile      = "No permission found"
-	noRule      = "No matching rules found"
-	brokenAt    = "Blocked by invalid permission file at "
-	adminNeeded = "Permission file: admin required"
-)
-
 // decide renders a verdict for one level, with its reasons. The request is filled in by the caller.
 func (out *verdict) decide(want Level) *Decision {
 	d := &Decision{Level: out.level()}
 	gov := out.reign.last()
+	why := granted
 	switch {
 	case gov == nil:
-		d.say(noFile, Source{})
+		why = noFile
+		d.say("No permission found", Source{})
 	case gov.broken != nil:
+		why = unread
 		d.By = gov.from
-		d.say(brokenAt+gov.shown, gov.from)
+		d.say("Blocked by invalid permission file at "+gov.shown, gov.from)
 		d.say(gov.broken.Error(), gov.from) // what to repair
-	case gov.kind == KindPub:
-		out.decidePub(d, gov, want)
+	case out.rule == nil:
+		why = noMatch
+		d.By = gov.from
+		d.say("No matching rules found", gov.from)
+		d.blocked(gov)
 	default:
-		out.decidePerm(d, gov, want)
+		d.matched(out.decider(want))
+		if gov.kind == KindPub {
+			out.decidePub(d, gov, want)
+		} else {
+			out.decidePerm(d, want)
+		}
+		if !d.Allowed {
+			why = notListed
+		}
 	}
 	if out.ruleFile && (want == Create || want == Write) {
-		d.say(adminNeeded, Source{})
+		d.say("Permission file: admin required", Source{})
+	}
+	d.ground = &ground{cause: why}
+	if gov != nil {
+		d.ground.file, d.ground.kind = gov.shown, gov.kind
 	}
 	return d
 }
@@ -58,22 +68,15 @@ func (out *verdict) sayPattern(d *Decision, r *rule) {
 	}
 }
 
+// blocked says that a terminal file kept others from having their say.
+func (d *Decision) blocked(gov *file) {
+	if gov.terminal {
+		d.say("Blocked by terminal at "+gov.shownDir, gov.from)
+	}
+}
+
 func (out *verdict) decidePub(d *Decision, gov *file, want Level) {
-	blocked := func() {
-		if gov.terminal {
-			d.say("Blocked by terminal at "+gov.shownDir, gov.from)
-		}
-	}
-	r := out.rule
-	if r == nil {
-		d.By = gov.from
-		d.say(noRule, gov.from)
-		blocked()
-		return
-	}
-	d.matched(r)
-	need := out.need(want)
-	top := out.held.highest()
+	r, need, top := out.rule, out.need(want), out.held.highest()
 	if d.Allowed = top >= need; d.Allowed {
 		d.grantedBy(r, top, max(want, Read))
 		out.sayPattern(d, r)
@@ -86,31 +89,18 @@ func (out *verdict) decidePub(d *Decision, gov *file, want Level) {
 	if out.held == 0 {
 		d.say("User not in access list", r.from)
 		if r.all == 0 {
-			blocked()
+			d.blocked(gov)
 		}
 	}
 }
 
-func (out *verdict) decidePerm(d *Decision, gov *file, want Level) {
-	if out.rule == nil {
-		d.By = gov.from
-		d.say(noRule, gov.from)
-		return
-	}
-	if !out.applied {
-		d.matched(out.rule)
-		out.sayPattern(d, out.rule)
-		d.say("User not in access list", out.rule.from)
-		return
-	}
-	need := out.need(want)
+func (out *verdict) decidePerm(d *Decision, want Level) {
+	r, need := out.decider(want), out.need(want)
 	if d.Allowed = out.reaches(need); d.Allowed {
 		top := need
 		if out.held.has(Admin) {
 			top = Admin
 		}
-		r := out.by[top]
-		d.matched(r)
 		d.grantedBy(r, top, max(want, Read))
 		out.sayPattern(d, r)
 		if out.public.has(top) {
@@ -118,21 +108,18 @@ func (out *verdict) decidePerm(d *Decision, gov *file, want Level) {
 		}
 		return
 	}
-	r := out.by[need]
-	if r == nil {
-		d.matched(out.rule)
-		out.sayPattern(d, out.rule) // it names the user, for other rights
-		return
-	}
-	d.matched(r)
 	out.sayPattern(d, r)
-	if r.deny {
+	switch {
+	case !out.applied:
+		d.say("User not in access list", r.from)
+	case out.by[need] == nil: // the rule names the user, for other rights
+	case r.deny:
 		d.disallowed(r)
-		return
-	}
-	d.say(need.String()+" needs read", r.from)
-	if reader := out.by[Read]; reader != nil && reader.deny {
-		d.disallowed(reader)
+	default:
+		d.say(need.String()+" needs read", r.from)
+		if reader := out.by[Read]; reader != nil && reader.deny {
+			d.disallowed(reader)
+		}
 	}
 }
 

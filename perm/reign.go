@@ -1,5 +1,7 @@
 package perm
 
+import "slices"
+
 // reign says which rule files speak for a folder's contents, and for every folder below that has none of its own.
 // It never changes.
 type reign struct {
@@ -20,6 +22,8 @@ func (g *reign) last() *file {
 	}
 	return g.files[len(g.files)-1]
 }
+
+func (g *reign) has(f *file) bool { return slices.Contains(g.files, f) }
 
 // below gives the reign in a folder that holds own, under g.
 func (g *reign) below(own *file) *reign {
@@ -60,6 +64,7 @@ func choose(owner User, dir string, sets []Ruleset) *file {
 		*at = f
 	}
 	if pub != nil {
+		pub.beside = perm
 		return pub
 	}
 	return perm

@@ -3,7 +3,6 @@ package perm
 import (
 	"errors"
 	"fmt"
-	"path"
 	"slices"
 	"strings"
 )
@@ -18,6 +17,7 @@ type file struct {
 	broken   error
 	rules    []*rule // syft.pub.yaml: most specific first; syftperm.yaml: as written
 	dated    bool    // some pattern depends on the date
+	beside   *file   // the syftperm.yaml of the same folder, which plays no part
 	from     Source
 }
 
@@ -30,17 +30,19 @@ type rule struct {
 	deny    bool
 	names   map[User]bits // entries without wildcard
 	globs   []userGlob
-	public  bits // what "*" is given
-	anyUser bits // what USER is given
-	all     bits // every level that has an entry at all
+	grants  map[Level][]string // as written
+	public  bits               // what "*" is given
+	anyUser bits               // what USER is given
+	all     bits               // every level that has an entry at all
 	limits  Limits
 	from    Source
 }
 
 // userGlob is an entry of a list with wildcards.
 type userGlob struct {
-	glob *pubGlob
-	bits bits
+	entry string // as written
+	glob  *pubGlob
+	bits  bits
 }
 
 // bits is a set of levels.
@@ -63,7 +65,7 @@ var errTwoFiles = errors.New("two rule files of the same name")
 // compileFile never fails: what cannot be compiled is a broken file, which leaves its folder to the owner.
 func compileFile(owner User, dir string, rs Ruleset) *file {
 	f := &file{dir: dir, kind: rs.Kind, terminal: rs.Terminal && rs.Kind == KindPub, broken: rs.Broken, from: rs.From}
-	f.shownDir = "/" + path.Join(string(owner), dir)
+	f.shownDir = shownDir(owner, dir)
 	f.shown = f.shownDir + "/" + rs.Kind.String()
 	if f.from.File == "" {
 		f.from.File = f.shown
@@ -94,7 +96,7 @@ func compileRule(f *file, nth int, src *Rule) (*rule, error) {
 	if err != nil {
 		return nil, wrongPattern(src.Pattern, err)
 	}
-	r := &rule{in: f, nth: nth, pattern: src.Pattern, matcher: m, deny: src.Deny, limits: src.Limits, from: src.From}
+	r := &rule{in: f, nth: nth, pattern: src.Pattern, matcher: m, deny: src.Deny, grants: src.Grants, limits: src.Limits, from: src.From}
 	if r.deny && f.kind == KindPub {
 		return nil, wrongPattern(src.Pattern, errors.New("a rule of syft.pub.yaml cannot take rights away"))
 	}
@@ -126,7 +128,7 @@ func (r *rule) addEntry(kind Kind, entry string, b bits) {
 		}
 		// An entry that is no valid glob names nobody. Lists only grant, so this opens nothing.
 		if g, err := compileUserGlob(entry); err == nil {
-			r.globs = append(r.globs, userGlob{g, b})
+			r.globs = append(r.globs, userGlob{entry, g, b})
 		}
 	default:
 		r.addName(entry, b)

@@ -15,16 +15,16 @@ type verdict struct {
 	nearby   *file            // the rule file that speaks, if it is in the target's own folder, or in the target itself
 }
 
-// judge applies the rules of g to rel, a path below the datasite.
-func judge(g *reign, rel string, ruleFile bool, v *vars) verdict {
-	out := verdict{reign: g, ruleFile: ruleFile}
-	last := g.last()
+// judge applies the rules.
+func (q *question) judge() verdict {
+	out := verdict{reign: q.reign, ruleFile: q.ruleFile, nearby: q.nearby}
+	rel, v, last := q.path, &q.vars, q.reign.last()
 	switch {
 	case last == nil || last.broken != nil:
 	case last.kind == KindPub:
 		out.judgePub(last, inside(last.dir, rel), v)
 	default:
-		for _, f := range g.files {
+		for _, f := range q.reign.files {
 			out.judgePerm(f, inside(f.dir, rel), v)
 		}
 	}
@@ -102,4 +102,30 @@ func (out *verdict) level() Level {
 		}
 	}
 	return None
+}
+
+// decider is the rule that an answer about want stands on, nil if there is none.
+func (out *verdict) decider(want Level) *rule {
+	if out.reign.kind() == KindPub || !out.applied {
+		return out.rule
+	}
+	need := out.need(want)
+	if out.reaches(need) && out.held.has(Admin) {
+		need = Admin
+	}
+	if r := out.by[need]; r != nil {
+		return r
+	}
+	return out.rule // it names the user, for other rights
+}
+
+// holding is the rule that gives the user what is held, nil if none is for the user.
+func (out *verdict) holding() *rule {
+	if level := out.level(); level != None {
+		return out.decider(level)
+	}
+	if out.reign.kind() == KindPerm && !out.applied {
+		return nil
+	}
+	return out.rule
 }
