@@ -14,7 +14,7 @@ import (
 )
 
 // Change is one edit of a rule file: of the first rule with exactly this pattern, or a new one at the end.
-// Set is done first, then Remove, then Add.
+// Set is done first, then Remove, then Add. Without a pattern only Terminal is changed.
 type Change struct {
 	Kind    perm.Kind // the language; 0 means syft.pub.yaml
 	Pattern string    // as it stands, or is to stand, in the file
@@ -23,7 +23,10 @@ type Change struct {
 	// as "*@x.org". In Remove anything that may stand in a file.
 	Add, Remove []perm.User  // with Level None, Remove means every level
 	Set         *[]perm.User // replaces the list of Level; an empty one grants nothing. It makes the rule if there is none
-	Drop        bool         // removes every rule with this pattern; nothing else is then done
+	Drop        bool         // removes every rule with this pattern; nothing else is then done to rules
+	// syft.pub.yaml only:
+	Limits   *perm.Limits // replaces the limits of the rule; it makes the rule, which then grants nothing, if there is none
+	Terminal *bool        // sets or removes the mark of the file
 }
 
 // ErrShared is wrapped when an edit cannot be made without changing another rule, because of anchors and aliases.
@@ -45,8 +48,14 @@ func Edit(src []byte, c Change) ([]byte, error) {
 	if err != nil {
 		return nil, err
 	}
-	want := e.applied(before.Rules)
-	if sameRules(want, before.Rules) {
+	want := before
+	if e.pattern != "" {
+		want.Rules = e.applied(before.Rules)
+	}
+	if e.terminal != nil {
+		want.Terminal = *e.terminal
+	}
+	if sameSet(want, before) {
 		return src, nil
 	}
 	out, err := e.rewrite(src)
@@ -55,7 +64,7 @@ func Edit(src []byte, c Change) ([]byte, error) {
 	}
 	// The nodes were edited; that this means what was asked for, and nothing else, is checked on the result.
 	after, err := e.parse(out)
-	if err != nil || !sameRules(after.Rules, want) || after.Terminal != before.Terminal {
+	if err != nil || !sameSet(after, want) {
 		return nil, fmt.Errorf("editing %s: pattern %q: %w", e.name, clip(c.Pattern), ErrShared)
 	}
 	return out, nil
@@ -71,6 +80,8 @@ type editor struct {
 	set         []string
 	replace     bool // set is given
 	drop        bool
+	limits      *perm.Limits
+	terminal    *bool
 }
 
 func (e *editor) check(c *Change) error {
@@ -81,11 +92,21 @@ func (e *editor) check(c *Change) error {
 		return refuse("there is no such kind of rule file")
 	}
 	e.pattern, e.level, e.drop, e.replace = c.Pattern, c.Level, c.Drop, c.Set != nil
+	e.limits, e.terminal = c.Limits, c.Terminal
+	if e.kind == perm.KindPerm && (e.limits != nil || e.terminal != nil) {
+		return refuse("%s has neither limits nor terminal", e.name)
+	}
+	if e.limits != nil && (e.limits.MaxFileSize < 0 || e.limits.MaxFiles < 0) {
+		return refuse("a limit is 0, for none, or more")
+	}
+	if e.pattern == "" && e.terminal != nil && !e.drop && !e.replace && e.limits == nil && len(c.Add)+len(c.Remove) == 0 {
+		return nil
+	}
 	grants := !e.drop && (e.replace || len(c.Add) > 0)
 	if c.Level > perm.Admin || c.Level == perm.None && grants {
 		return refuse("a level is needed: read, create, write or admin")
 	}
-	if grants { // a pattern that exists may be taken away whatever it is
+	if grants || e.limits != nil && !e.drop { // a pattern that exists may be taken away whatever it is
 		if err := perm.CheckPattern(e.kind, c.Pattern); err != nil {
 			return refuse("pattern %q: %v", clip(c.Pattern), err)
 		}
@@ -143,7 +164,7 @@ func (e *editor) entry(u perm.User) (string, error) {
 	return string(canonical), err
 }
 
-func (e *editor) parse(src []byte) (perm.Ruleset, error) {
+func (e editor) parse(src []byte) (perm.Ruleset, error) {
 	rs := perm.Ruleset{Kind: e.kind, From: perm.Source{File: e.name}}
 	r := &reader{file: e.name}
 	doc, err := r.document(src)
@@ -177,16 +198,11 @@ func (e *editor) rewrite(src []byte) ([]byte, error) {
 	} else {
 		e.editPerm(top)
 	}
-	var b bytes.Buffer
+	text, err := encode(&doc)
 	if fresh {
-		b.Write(comments(src))
+		text = append(comments(src), text...)
 	}
-	enc := yaml.NewEncoder(&b)
-	enc.SetIndent(2)
-	if err := errors.Join(enc.Encode(&doc), enc.Close()); err != nil {
-		return nil, err
-	}
-	return b.Bytes(), nil
+	return text, err
 }
 
 // comments keeps the comment lines of a file that holds nothing else.
@@ -207,6 +223,8 @@ func sameRules(a, b []perm.Rule) bool {
 			maps.EqualFunc(a.Grants, b.Grants, func(x, y []string) bool { return slices.Equal(x, y) })
 	})
 }
+
+func sameSet(a, b perm.Ruleset) bool { return a.Terminal == b.Terminal && sameRules(a.Rules, b.Rules) }
 
 // word is a text, quoted where another reader of YAML would take it for something else ("yes").
 func word(s string) *yaml.Node {

@@ -1,6 +1,7 @@
 package rulefile
 
 import (
+	"fmt"
 	"maps"
 	"slices"
 
@@ -19,7 +20,7 @@ func (e *editor) applied(rules []perm.Rule) []perm.Rule {
 	rules = slices.Clone(rules)
 	at := slices.IndexFunc(rules, func(r perm.Rule) bool { return r.Pattern == e.pattern })
 	if at < 0 {
-		if !e.replace && len(e.add) == 0 {
+		if !e.replace && len(e.add) == 0 && e.limits == nil {
 			return rules
 		}
 		at = len(rules)
@@ -35,6 +36,9 @@ func (e *editor) applied(rules []perm.Rule) []perm.Rule {
 		}
 	}
 	rules[at].Grants = grants
+	if e.limits != nil {
+		rules[at].Limits = *e.limits
+	}
 	return rules
 }
 
@@ -62,6 +66,12 @@ func (e *editor) editPub(top *yaml.Node) {
 	if len(top.Content) == 0 {
 		top.Style &^= yaml.FlowStyle
 	}
+	if e.terminal != nil {
+		setKey(top, 0, "terminal", *e.terminal, false)
+	}
+	if e.pattern == "" {
+		return
+	}
 	at := held(top, "rules")
 	if at == nil {
 		pair(top, "rules", &yaml.Node{Kind: yaml.SequenceNode})
@@ -80,6 +90,19 @@ func (e *editor) editPub(top *yaml.Node) {
 		pair(rule, "access", &yaml.Node{Kind: yaml.MappingNode})
 		i = len(rules.Content)
 		rules.Content = append(rules.Content, rule)
+	}
+	if e.limits != nil {
+		rule := owned(&rules.Content[i])
+		limitsAt := held(rule, "limits")
+		if limitsAt == nil {
+			pair(rule, "limits", &yaml.Node{Kind: yaml.MappingNode})
+			limitsAt = held(rule, "limits")
+		}
+		limits := owned(limitsAt)
+		if isNull(limits) {
+			*limits = yaml.Node{Kind: yaml.MappingNode, HeadComment: limits.HeadComment, LineComment: limits.LineComment, FootComment: limits.FootComment}
+		}
+		setLimits(limits, *e.limits)
 	}
 	accessAt := held(owned(&rules.Content[i]), "access")
 	if accessAt == nil {
@@ -123,5 +146,38 @@ func (e *editor) editList(n *yaml.Node, l perm.Level) {
 	}
 	if len(n.Content) == 0 || len(old) == 0 {
 		n.Style |= yaml.FlowStyle
+	}
+}
+
+// setLimits writes those limits that stand in the mapping or differ from their default.
+func setLimits(m *yaml.Node, l perm.Limits) {
+	setKey(m, len(m.Content), limitKey(m, "maxFileSize", "max_file_size"), l.MaxFileSize, 0)
+	setKey(m, len(m.Content), "maxFiles", l.MaxFiles, 0)
+	setKey(m, len(m.Content), limitKey(m, "allowDirs", "allow_dirs"), !l.NoDirs, true)
+	setKey(m, len(m.Content), limitKey(m, "allowSymlinks", "allow_symlinks"), l.AllowSymlinks, false)
+}
+
+// limitKey gives the spelling in which the key stands in the mapping.
+func limitKey(m *yaml.Node, key, other string) string {
+	if held(m, other) != nil {
+		return other
+	}
+	return key
+}
+
+// setKey sets a number or a bool of a mapping, and puts the pair at an index of the content if the key does not stand there
+// and the value is not its default.
+func setKey[T comparable](m *yaml.Node, at int, key string, value, otherwise T) {
+	text := fmt.Sprint(value)
+	if place := held(m, key); place != nil {
+		var old T
+		n := owned(place)
+		if n.Decode(&old) != nil || old != value || isNull(n) {
+			*n = yaml.Node{Kind: yaml.ScalarNode, Value: text, HeadComment: n.HeadComment, LineComment: n.LineComment, FootComment: n.FootComment, Line: n.Line, Column: n.Column}
+		}
+		return
+	}
+	if value != otherwise {
+		m.Content = slices.Insert(m.Content, at, word(key), plain(text))
 	}
 }

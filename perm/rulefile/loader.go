@@ -77,7 +77,7 @@ func absent(err error) bool {
 func irregular(name string) perm.Ruleset {
 	rs, err := place("/" + name)
 	if err == nil {
-		err = &Error{File: "/" + name, Problem: Problem{Text: "a rule file must be a regular file; replace it"}}
+		err = &Error{File: "/" + name, Problem: Problem{Text: "a rule file must be a regular file", Hint: "replace it by a text file", Severity: SeverityError}}
 	}
 	rs.Broken = err
 	return rs

@@ -43,8 +43,9 @@ func TestParsePub(t *testing.T) {
 		texts = append(texts, p.String())
 	}
 	if diff := cmp.Diff([]string{
-		`line 7, column 23: rules[0].access.read: names nobody: "7": it has no @: not an e-mail address that can name a datasite`,
-		`line 8, column 31: rules[0].limits.max_files: unknown key; it is ignored`,
+		`line 7, column 23: rules[0].access.read: it names nobody: "7": it has no @: not an e-mail address that can name a datasite; write the address of a person, in lower case`,
+		`line 8, column 31: rules[0].limits.max_files: the key is unknown and ignored; did you mean maxFiles? The keys here are maxFileSize, maxFiles, allowDirs and allowSymlinks`,
+		`line 8, column 58: rules[0].limits.allow_dirs: it is another spelling of allowDirs; write allowDirs`,
 	}, texts); diff != "" {
 		t.Error(diff)
 	}
@@ -209,17 +210,17 @@ func TestWarnings(t *testing.T) {
 		src("Bob@x.org"): "lower case", src("'*@X.org'"): "lower case", src("public"): `write "*"`, src("user"): "USER",
 		src("bob"): "no @", src("'[bob@x.org'"): "names nobody", src("bob@bücher.example"): "write bob@xn--bcher-kva.example",
 		"rules:\n- pattern: /a\n  access: {}\n":             "matches nothing",
-		"rules:\n- pattern: a\n  acces: {}\n  access: {}\n": "unknown key",
+		"rules:\n- pattern: a\n  acces: {}\n  access: {}\n": "key is unknown",
 		"rules:\n- pattern: a\n  access: {reed: ['*']}\n":   "grants nothing",
-		"version: 1\n": "unknown key",
-		"rules:\n- pattern: a\n  access: {}\n  limits: {x: 1}": "unknown key",
+		"version: 1\n": "key is unknown",
+		"rules:\n- pattern: a\n  access: {}\n  limits: {x: 1}": "key is unknown",
 	} {
 		_, problems, err := rulefile.Parse(pubName, []byte(doc))
 		if err != nil {
 			t.Errorf("%q: %v", doc, err)
 			continue
 		}
-		if want == "" && len(problems) > 0 || want != "" && (len(problems) != 1 || !strings.Contains(problems[0].Text, want)) {
+		if want == "" && len(problems) > 0 || want != "" && (len(problems) != 1 || !strings.Contains(problems[0].String(), want)) {
 			t.Errorf("%q: %v, want %q", doc, problems, want)
 		}
 	}
@@ -227,7 +228,7 @@ func TestWarnings(t *testing.T) {
 		"- {path: a, permissions: read, user: '*@x.org'}": "names nobody", "- {path: a, permissions: read, user: Bob@x.org}": "write bob@x.org",
 		"- {path: a/, permissions: read, user: '*'}": "matches nothing", "- {path: a, permissions: [], user: '*'}": "does nothing",
 	} {
-		if _, problems, err := rulefile.Parse(permName, []byte(doc)); err != nil || len(problems) != 1 || !strings.Contains(problems[0].Text, want) {
+		if _, problems, err := rulefile.Parse(permName, []byte(doc)); err != nil || len(problems) != 1 || !strings.Contains(problems[0].String(), want) {
 			t.Errorf("%q: %v, %v", doc, problems, err)
 		}
 	}

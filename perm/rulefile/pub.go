@@ -2,7 +2,6 @@ package rulefile
 
 import (
 	"fmt"
-	"strings"
 
 	"github.com/openmined/syftfs/perm"
 	"gopkg.in/yaml.v3"
@@ -28,7 +27,7 @@ func (r *reader) pub(doc *yaml.Node, rs *perm.Ruleset) error {
 				return err
 			}
 		default:
-			r.warn(e.at, clip(e.key), "unknown key; it is ignored")
+			r.warn(e.at, e.key, "the key is unknown and ignored", unknownKey(e.key, "terminal", "rules"))
 		}
 	}
 	return nil
@@ -40,7 +39,7 @@ func (r *reader) pubRules(n *yaml.Node) ([]perm.Rule, error) {
 		return nil, err
 	}
 	if len(list) > MaxRules {
-		return nil, r.fail(n, "rules", "there are more than %d rules", MaxRules)
+		return nil, r.tooMany(n, "rules")
 	}
 	var rules []perm.Rule
 	for i, n := range list {
@@ -55,35 +54,42 @@ func (r *reader) pubRules(n *yaml.Node) ([]perm.Rule, error) {
 
 func (r *reader) pubRule(n *yaml.Node, field string) (perm.Rule, error) {
 	rule := perm.Rule{From: r.from(n)}
+	if isNull(n) {
+		return rule, r.fail(n, field, "the rule is empty", "give it pattern and access, or remove the -")
+	}
 	keys, err := r.mapping(n, field)
 	if err != nil {
 		return rule, err
 	}
+	s := spot{field: field, rule: n}
 	for _, e := range keys {
 		at := join(field, e.key)
 		switch e.key {
 		case "pattern":
+			s.pattern = e.value
 			if rule.Pattern, err = r.pattern(e.value, at, perm.KindPub); err != nil {
 				return rule, err
 			}
 		case "access":
-			if rule.Grants, err = r.access(e.value, at); err != nil {
+			if rule.Grants, err = r.access(e.value, at, &s); err != nil {
 				return rule, err
 			}
 		case "limits":
+			s.limits = e.at
 			if rule.Limits, err = r.limits(e.value, at); err != nil {
 				return rule, err
 			}
 		default:
-			r.warn(e.at, clip(at), "unknown key; it is ignored")
+			r.warn(e.at, at, "the key is unknown and ignored", unknownKey(e.key, "pattern", "access", "limits"))
 		}
 	}
 	if rule.Pattern == "" {
-		return rule, r.fail(n, field, "pattern is missing")
+		return rule, r.fail(n, field, "pattern is missing", `write pattern: '**' for everything, or whatever the rule is for`)
 	}
 	if rule.Grants == nil {
-		return rule, r.fail(n, field, "access is missing; write access: {} to grant nothing")
+		return rule, r.fail(n, field, "access is missing", "write access: {} to grant nothing")
 	}
+	r.spot(s)
 	return rule, nil
 }
 
@@ -93,21 +99,21 @@ func (r *reader) pattern(n *yaml.Node, field string, kind perm.Kind) (string, er
 		return "", err
 	}
 	if !ok || p == "" {
-		return "", r.fail(n, field, "it is empty")
+		return "", r.fail(n, field, "it is empty", "write '**' for everything below this folder, or a name")
 	}
 	if err := perm.CheckPattern(kind, p); err != nil {
-		return "", r.fail(n, field, "%q: %v", clip(p), err)
+		return "", r.fail(n, field, fmt.Sprintf("%q: %v", clip(p), err), patternHint(kind, p))
 	}
 	if perm.Matchless(kind, p) {
-		r.warn(n, field, "%q matches nothing: write it relative to this folder, without . or .. and without a slash at either end", clip(p))
+		r.warn(n, field, fmt.Sprintf("%q matches nothing", clip(p)), "write it relative to this folder, without . or .. and without a slash at either end")
 	}
 	return p, nil
 }
 
 // access reads the lists of users. The map is never nil without an error.
-func (r *reader) access(n *yaml.Node, field string) (map[perm.Level][]string, error) {
+func (r *reader) access(n *yaml.Node, field string, s *spot) (map[perm.Level][]string, error) {
 	if isNull(n) {
-		return nil, r.fail(n, field, "it is empty; write {} to grant nothing")
+		return nil, r.fail(n, field, "it is empty", "write {} to grant nothing, or the lists admin, write, create and read")
 	}
 	keys, err := r.mapping(n, field)
 	if err != nil {
@@ -118,13 +124,14 @@ func (r *reader) access(n *yaml.Node, field string) (map[perm.Level][]string, er
 		at := join(field, e.key)
 		level, err := perm.ParseLevel(e.key)
 		if err != nil {
-			r.warn(e.at, clip(at), "unknown key; it grants nothing. The lists are admin, write, create and read")
+			r.warn(e.at, at, "the key is unknown and grants nothing", unknownKey(e.key, "admin", "write", "create", "read"))
 			continue
 		}
 		users, err := r.users(e.value, at)
 		if err != nil {
 			return nil, err
 		}
+		s.lists[level] = e.at
 		if len(users) > 0 {
 			grants[level] = users
 		}
@@ -152,29 +159,6 @@ func (r *reader) users(n *yaml.Node, field string) ([]string, error) {
 	return users, nil
 }
 
-// checkEntry warns about an entry that names nobody.
-func (r *reader) checkEntry(n *yaml.Node, field, entry string) {
-	lower := strings.ToLower(entry) != entry
-	switch {
-	case entry == "*" || entry == "USER":
-	case strings.EqualFold(entry, "public"):
-		r.warn(n, field, "%q is not a special word; write \"*\" for everyone", entry)
-	case strings.EqualFold(entry, "user"):
-		r.warn(n, field, "%q names nobody; write USER, in capitals, for whoever is signed in", entry)
-	case perm.CheckUser(entry) != nil:
-		r.warn(n, field, "%q names nobody: %v", clip(entry), perm.CheckUser(entry))
-	case lower:
-		r.warn(n, field, "%q names nobody: addresses are in lower case", clip(entry))
-	case strings.ContainsAny(entry, "*?["):
-	default:
-		if u, err := perm.ParseUser(entry); err != nil {
-			r.warn(n, field, "names nobody: %v", err)
-		} else if string(u) != entry {
-			r.warn(n, field, "%q names nobody; write %s", clip(entry), u)
-		}
-	}
-}
-
 func (r *reader) limits(n *yaml.Node, field string) (perm.Limits, error) {
 	var l perm.Limits
 	if isNull(n) {
@@ -189,10 +173,11 @@ func (r *reader) limits(n *yaml.Node, field string) (perm.Limits, error) {
 	for _, e := range keys {
 		at, key := join(field, e.key), e.key
 		if full := aliases[key]; full != "" {
+			r.warn(e.at, at, "it is another spelling of "+full, "write "+full)
 			key = full
 		}
 		if seen[key] {
-			return l, r.fail(e.at, at, "the key stands twice, in both its spellings; keep one")
+			return l, r.fail(e.at, at, "the key stands twice, in both its spellings", "keep "+key)
 		}
 		seen[key] = true
 		switch key {
@@ -207,7 +192,7 @@ func (r *reader) limits(n *yaml.Node, field string) (perm.Limits, error) {
 		case "allowSymlinks":
 			l.AllowSymlinks, err = r.truth(e.value, at, false)
 		default:
-			r.warn(e.at, clip(at), "unknown key; it is ignored")
+			r.warn(e.at, at, "the key is unknown and ignored", unknownKey(e.key, "maxFileSize", "maxFiles", "allowDirs", "allowSymlinks"))
 		}
 		if err != nil {
 			return l, err

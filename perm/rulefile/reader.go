@@ -1,13 +1,9 @@
 package rulefile
 
 import (
-	"bytes"
-	"errors"
 	"fmt"
-	"io"
 	"slices"
 	"strings"
-	"unicode/utf8"
 
 	"github.com/openmined/syftfs/perm"
 	"gopkg.in/yaml.v3"
@@ -22,66 +18,29 @@ type reader struct {
 	file     string
 	problems []Problem
 	visits   int
+	spots    *[]spot // where the rules stand, for whoever wants to know
 }
 
-func (r *reader) fail(n *yaml.Node, field, format string, args ...any) error {
-	p := Problem{Field: field, Text: fmt.Sprintf(format, args...)}
+func (r *reader) fail(n *yaml.Node, field, text, hint string) error {
+	p := Problem{Field: clip(field), Text: text, Hint: hint, Severity: SeverityError}
 	if n != nil {
 		p.Line, p.Column = n.Line, n.Column
 	}
 	return &Error{File: r.file, Problem: p}
 }
 
-func (r *reader) warn(n *yaml.Node, field, format string, args ...any) {
+func (r *reader) warn(n *yaml.Node, field, text, hint string) {
 	const enough = 1000 // a file full of the same mistake need not say it more often
 	if len(r.problems) < enough {
-		r.problems = append(r.problems, Problem{Line: n.Line, Column: n.Column, Field: field, Text: fmt.Sprintf(format, args...)})
+		r.problems = append(r.problems, Problem{Line: n.Line, Column: n.Column, Field: clip(field), Text: text, Hint: hint, Severity: SeverityWarning})
 	}
+}
+
+func (r *reader) tooMany(n *yaml.Node, field string) error {
+	return r.fail(n, field, fmt.Sprintf("there are more than %d rules", MaxRules), "use patterns that cover more, or put rules into the folders that they are for")
 }
 
 func (r *reader) from(n *yaml.Node) perm.Source { return perm.Source{File: r.file, Line: n.Line} }
-
-var bom = []byte("\ufeff")
-
-// document gives the top node of the only document in src, nil for an empty one or null.
-func (r *reader) document(src []byte) (*yaml.Node, error) {
-	if len(src) > MaxSize {
-		return nil, r.fail(nil, "", "it is larger than %d bytes", MaxSize)
-	}
-	if !utf8.Valid(src) {
-		return nil, r.fail(nil, "", "it is not UTF-8 text")
-	}
-	dec := yaml.NewDecoder(bytes.NewReader(bytes.TrimPrefix(src, bom)))
-	doc, err := next(dec)
-	if errors.Is(err, io.EOF) {
-		return nil, nil
-	}
-	if err != nil {
-		return nil, r.fail(nil, "", "%s", strings.TrimPrefix(err.Error(), "yaml: "))
-	}
-	if _, err := next(dec); !errors.Is(err, io.EOF) {
-		return nil, r.fail(nil, "", "it holds more than one document; only one is allowed")
-	}
-	if doc.Kind != yaml.DocumentNode || len(doc.Content) != 1 {
-		return nil, nil
-	}
-	top, err := r.resolve(doc.Content[0], "")
-	if err != nil || isNull(top) {
-		return nil, err
-	}
-	return top, nil
-}
-
-// next reads one document. The library is known to panic on some malformed texts, and rule files come from peers.
-func next(dec *yaml.Decoder) (doc *yaml.Node, err error) {
-	defer func() {
-		if p := recover(); p != nil {
-			err = fmt.Errorf("the text cannot be read: %v", p)
-		}
-	}()
-	doc = &yaml.Node{}
-	return doc, dec.Decode(doc)
-}
 
 // resolve follows aliases.
 func (r *reader) resolve(n *yaml.Node, field string) (*yaml.Node, error) {
@@ -92,7 +51,7 @@ func (r *reader) resolve(n *yaml.Node, field string) (*yaml.Node, error) {
 		n = n.Alias
 	}
 	if r.visits++; r.visits > maxVisits {
-		return nil, r.fail(n, field, "its aliases make it too large")
+		return nil, r.fail(n, field, "its aliases stand for more than a million values", "write out what is needed, with fewer aliases")
 	}
 	return n, nil
 }
@@ -105,7 +64,7 @@ func (r *reader) list(n *yaml.Node, field string) ([]*yaml.Node, error) {
 		return nil, nil
 	}
 	if n.Kind != yaml.SequenceNode {
-		return nil, r.fail(n, field, "it must be a list")
+		return nil, r.fail(n, field, "it must be a list"+butIs(n), listHint(n))
 	}
 	out := make([]*yaml.Node, len(n.Content))
 	for i, e := range n.Content {
@@ -133,10 +92,10 @@ func (r *reader) mapping(n *yaml.Node, field string) ([]entry, error) {
 func (r *reader) merge(n *yaml.Node, field string, depth int) ([]entry, error) {
 	const deepest = 100 // an alias can stand inside what it names
 	if depth > deepest {
-		return nil, r.fail(n, field, "its merge keys are nested too deeply")
+		return nil, r.fail(n, field, "its merge keys are nested too deeply", "write the keys out instead of merging them with <<")
 	}
 	if n.Kind != yaml.MappingNode {
-		return nil, r.fail(n, field, "it must be a mapping of keys to values")
+		return nil, r.fail(n, field, "it must be a mapping of keys to values"+butIs(n), "write \"key: value\" lines, or {}")
 	}
 	var out []entry
 	seen := map[string]bool{}
@@ -151,10 +110,10 @@ func (r *reader) merge(n *yaml.Node, field string, depth int) ([]entry, error) {
 			return nil, err
 		}
 		if k.Kind != yaml.ScalarNode {
-			return nil, r.fail(k, field, "a key must be a word")
+			return nil, r.fail(k, field, "a key must be a word"+butIs(k), "write a word before the colon, and put text that begins with [, { or ? into quotes")
 		}
 		if seen[k.Value] {
-			return nil, r.fail(k, join(field, k.Value), "the key stands twice; keep one")
+			return nil, r.fail(k, join(field, k.Value), "the key stands twice", "keep one of them")
 		}
 		seen[k.Value] = true
 		if k.ShortTag() != "!!merge" {
@@ -189,7 +148,7 @@ func (r *reader) text(n *yaml.Node, field string) (s string, ok bool, err error)
 		return "", false, nil
 	}
 	if n.Kind != yaml.ScalarNode || !slices.Contains([]string{"!!str", "!!int", "!!float", "!!bool", "!!timestamp", "!!merge"}, n.ShortTag()) {
-		return "", false, r.fail(n, field, "it must be text")
+		return "", false, r.fail(n, field, "it must be text"+butIs(n), "write a plain word, or put it into quotes")
 	}
 	return n.Value, true, nil
 }
@@ -207,7 +166,7 @@ func (r *reader) truth(n *yaml.Node, field string, otherwise bool) (bool, error)
 			return false, nil
 		}
 	}
-	return false, r.fail(n, field, "it must be true or false, without quotes")
+	return false, r.fail(n, field, "it must be true or false"+butIs(n), "write true or false, without quotes")
 }
 
 // count gives a whole number that is not negative; null is 0.
@@ -217,9 +176,32 @@ func (r *reader) count(n *yaml.Node, field string) (int64, error) {
 	}
 	var v int64
 	if n.Kind != yaml.ScalarNode || n.ShortTag() != "!!int" || n.Decode(&v) != nil || v < 0 {
-		return 0, r.fail(n, field, "it must be a whole number, 0 or more")
+		return 0, r.fail(n, field, "it must be a whole number, 0 or more"+butIs(n), "write digits only, like 1048576; 0 is no limit")
 	}
 	return v, nil
+}
+
+// butIs says what stands there instead of what should.
+func butIs(n *yaml.Node) string {
+	switch {
+	case isNull(n):
+		return ", but nothing stands there"
+	case n.Kind == yaml.SequenceNode:
+		return ", not a list"
+	case n.Kind == yaml.MappingNode:
+		return ", not a mapping"
+	case n.Kind == yaml.ScalarNode:
+		return fmt.Sprintf(", not %q", clip(n.Value))
+	}
+	return ""
+}
+
+// listHint shows how to make a list of what stands there.
+func listHint(n *yaml.Node) string {
+	if n.Kind == yaml.ScalarNode && n.Value != "" && len(n.Value) < 50 && !strings.ContainsAny(n.Value, "\n'\"") {
+		return "write ['" + n.Value + "'], in brackets, or one \"- \" line for each"
+	}
+	return "write it in brackets, or as one \"- \" line for each"
 }
 
 func join(field, key string) string {

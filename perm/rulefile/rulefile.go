@@ -5,7 +5,6 @@ package rulefile
 
 import (
 	"fmt"
-	iofs "io/fs"
 	"path"
 	"strings"
 
@@ -18,33 +17,6 @@ const (
 	MaxRules = 10000
 	MaxDepth = 255 // folders between the datasite and the file, the datasite included
 )
-
-// Problem is something in a rule file that its author should look at. Line and Column are 1-based, 0 when unknown.
-type Problem struct {
-	Line, Column int
-	Field        string // "rules[2].access.read"; "" for the document
-	Text         string
-}
-
-func (p Problem) String() string {
-	s := p.Text
-	if p.Field != "" {
-		s = p.Field + ": " + s
-	}
-	if p.Line != 0 {
-		s = fmt.Sprintf("line %d, column %d: %s", p.Line, p.Column, s)
-	}
-	return s
-}
-
-// Error says why a rule file does not parse. It is an io/fs.ErrInvalid.
-type Error struct {
-	File string // "/owner@x.org/dir/syft.pub.yaml"
-	Problem
-}
-
-func (e *Error) Error() string { return e.File + ": " + e.Problem.String() }
-func (e *Error) Unwrap() error { return iofs.ErrInvalid }
 
 // IsRuleFile reports whether a path or a name is that of a rule file: by its exact base name.
 func IsRuleFile(name string) bool {
@@ -62,53 +34,55 @@ func kindOf(name string) perm.Kind {
 }
 
 // Parse reads a rule file. The name is its full path as people see it, "/owner@x.org/dir/syft.pub.yaml"; the base name
-// decides the language. Problems are warnings: the file loads, but somebody should look at it. With an error, an *Error,
-// the Ruleset is filled in all the same, with Broken set.
+// decides the language. Problems are warnings: the file loads, but somebody should look at it; Lint finds more. With an
+// error, an *Error, the Ruleset is filled in all the same, with Broken set.
 func Parse(name string, src []byte) (perm.Ruleset, []Problem, error) {
-	rs, err := place(name)
-	if err != nil {
-		return broken(rs, err)
-	}
 	r := &reader{file: name}
-	doc, err := r.document(src)
+	rs, err := r.read(src)
 	if err != nil {
-		return broken(rs, err)
-	}
-	if rs.Kind == perm.KindPub {
-		err = r.pub(doc, &rs)
-	} else {
-		err = r.perm(doc, &rs)
-	}
-	if err != nil {
-		return broken(rs, err)
+		return rs, nil, err
 	}
 	return rs, r.problems, nil
 }
 
-func broken(rs perm.Ruleset, err error) (perm.Ruleset, []Problem, error) {
-	rs.Rules, rs.Terminal, rs.Broken = nil, false, err
-	return rs, nil, err
+// read gives a rule set with Broken set if there is an error.
+func (r *reader) read(src []byte) (perm.Ruleset, error) {
+	rs, err := place(r.file)
+	if err != nil {
+		rs.Broken = err
+		return rs, err
+	}
+	doc, err := r.document(src)
+	if err == nil && rs.Kind == perm.KindPub {
+		err = r.pub(doc, &rs)
+	} else if err == nil {
+		err = r.perm(doc, &rs)
+	}
+	if err != nil {
+		rs.Rules, rs.Terminal, rs.Broken = nil, false, err
+	}
+	return rs, err
 }
 
 // place fills in what the name tells.
 func place(name string) (perm.Ruleset, error) {
 	rs := perm.Ruleset{Kind: kindOf(name), From: perm.Source{File: name}}
-	refuse := func(text string) (perm.Ruleset, error) {
-		return rs, &Error{File: name, Problem: Problem{Text: text}}
+	refuse := func(text, hint string) (perm.Ruleset, error) {
+		return rs, &Error{File: name, Problem: Problem{Text: text, Hint: hint, Severity: SeverityError}}
 	}
 	if rs.Kind == 0 {
-		return refuse("a rule file is called " + perm.FilePub + " or " + perm.FilePerm)
+		return refuse("this is not the name of a rule file", "a rule file is called "+perm.FilePub+" or "+perm.FilePerm)
 	}
 	inside, ok := strings.CutPrefix(name, "/")
 	_, below, deep := strings.Cut(inside, "/")
 	if !ok || !deep || path.Clean(name) != name {
-		return refuse("the name of a rule file is its path from the root, with its datasite")
+		return refuse("the name of a rule file is its path from the root, with its datasite", "give it as /owner@example.org/folder/"+rs.Kind.String())
 	}
 	if dir := path.Dir(below); dir != "." {
 		rs.Dir = dir
 	}
 	if strings.Count(inside, "/") > MaxDepth {
-		return refuse(fmt.Sprintf("it lies deeper than %d folders", MaxDepth))
+		return refuse(fmt.Sprintf("it lies deeper than %d folders", MaxDepth), "move it, or what it is about, further up")
 	}
 	return rs, nil
 }
