@@ -34,48 +34,79 @@ func (v *View) actor(op string, p datasite.Path) (actor, error) {
 
 // decide is the only place where a right is asked for.
 func (g *Guard) decide(u perm.User, p datasite.Path, dir bool, want perm.Level) (perm.Decision, error) {
-	r := perm.Request{User: u, Owner: p.Owner, Path: p.Rel, IsDir: dir, Want: want, Now: g.cfg.Now()}
-	switch {
-	case p.IsRoot():
-		return perm.Decision{Request: r, Allowed: want <= perm.Read, Level: perm.Read,
-			Steps: []perm.Step{{Text: "The top of the mount holds datasites only; make files inside your own"}}}, nil
-	case p.Owner != g.cfg.Owner:
-		return g.replica(r), nil
-	case g.cfg.Rules == nil && u == p.Owner:
-		return perm.Decision{Request: r, Allowed: true, Level: perm.Admin, Owner: true, Steps: []perm.Step{{Text: "Owner of path"}}}, nil
-	case g.cfg.Rules == nil:
-		return perm.Decision{Request: r, Steps: []perm.Step{{Text: noPermission}}}, nil
+	r := g.request(u, p, dir, want)
+	if d, ok := g.fixed(r, p); ok {
+		return d, nil
 	}
 	d, err := g.cfg.Rules.Decide(r)
 	if err != nil {
 		return d, fmt.Errorf("decide on %s: %w", p, err)
 	}
-	if want > perm.Read && d.Allowed && !d.Owner && d.Level != perm.Admin && datasite.IsRuleName(p.Base()) {
-		d.Allowed = false
-		d.Steps = append(d.Steps[:len(d.Steps):len(d.Steps)], perm.Step{Text: "Permission file: admin required"})
-	}
 	return d, nil
+}
+
+// trace is decide with everything that was looked at.
+func (g *Guard) trace(u perm.User, p datasite.Path, dir bool, want perm.Level) (perm.Trace, error) {
+	r := g.request(u, p, dir, want)
+	if d, ok := g.fixed(r, p); ok {
+		return perm.Trace{Decision: d}, nil
+	}
+	t, err := g.cfg.Rules.Trace(r)
+	if err != nil {
+		return t, fmt.Errorf("decide on %s: %w", p, err)
+	}
+	return t, nil
+}
+
+// holders tells whom the rules name for p, besides the owner.
+func (g *Guard) holders(p datasite.Path, dir bool) ([]perm.Holder, error) {
+	r := g.request(perm.Anonymous, p, dir, perm.None)
+	if _, ok := g.fixed(r, p); ok {
+		return nil, nil
+	}
+	h, err := g.cfg.Rules.Holders(r)
+	if err != nil {
+		return nil, fmt.Errorf("decide on %s: %w", p, err)
+	}
+	return h, nil
+}
+
+func (g *Guard) request(u perm.User, p datasite.Path, dir bool, want perm.Level) perm.Request {
+	return perm.Request{User: u, Owner: p.Owner, Path: p.Rel, IsDir: dir, Want: want, Now: g.cfg.Now()}
+}
+
+// fixed decides where no rule of the own datasite speaks.
+func (g *Guard) fixed(r perm.Request, p datasite.Path) (perm.Decision, bool) {
+	switch {
+	case p.IsRoot():
+		return perm.Decision{Request: r, Allowed: r.Want <= perm.Read, Level: perm.Read,
+			Steps: []perm.Step{{Text: "The top of the mount holds datasites only; make files inside your own"}}}, true
+	case p.Owner != g.cfg.Owner:
+		return g.replica(r), true
+	case g.cfg.Rules != nil:
+		return perm.Decision{}, false
+	case r.User == p.Owner:
+		return perm.Decision{Request: r, Allowed: true, Level: perm.Admin, Owner: true, Steps: []perm.Step{{Text: "Owner of path"}}}, true
+	}
+	return withheld(r), true
 }
 
 // replica decides on a peer's datasite: the owner of this one reads what was delivered, nobody else knows of it.
 func (g *Guard) replica(r perm.Request) perm.Decision {
 	if r.User != g.cfg.Owner || r.User == "" {
-		return perm.Decision{Request: r, Steps: []perm.Step{{Text: noPermission}}}
+		return withheld(r)
 	}
 	return perm.Decision{Request: r, Allowed: r.Want <= perm.Read, Level: perm.Read, Steps: []perm.Step{
 		{Text: fmt.Sprintf("Delivered by %s; writing is that owner's to allow, jobs/ is the way in", r.Owner)}}}
 }
 
 // need refuses unless a holds want on p.
-func (g *Guard) need(op string, a actor, p datasite.Path, dir bool, want perm.Level) (perm.Decision, error) {
-	d, err := g.decide(a.id.Subject, p, dir, want)
-	if err != nil {
-		return d, err
+func (v *View) need(op string, a actor, p datasite.Path, dir bool, want perm.Level) (perm.Decision, error) {
+	d, err := v.g.decide(a.id.Subject, p, dir, want)
+	if err == nil && !d.Allowed {
+		err = v.refuse(op, a, p, d)
 	}
-	if !d.Allowed {
-		return d, refuse(op, p, d)
-	}
-	return d, nil
+	return d, err
 }
 
 // look gives what is stored at p, with the decision to read it, if p exists for a. A folder that is visible only because
@@ -93,6 +124,40 @@ func (v *View) look(op string, a actor, p datasite.Path) (datasite.Entry, perm.D
 		err = hidden(op, p)
 	}
 	return e, d, err
+}
+
+// presence is what somebody finds at a path.
+type presence uint8
+
+const (
+	nothing presence = iota
+	unseen           // something that does not exist for them: it counts as nothing, and is in the way all the same
+	seen
+)
+
+// there tells what a finds at p, for operations that also work where nothing is.
+func (v *View) there(a actor, p datasite.Path) (datasite.Entry, presence, error) {
+	e, err := v.g.tree.Stat(p)
+	if absent(err) {
+		return e, nothing, nil
+	}
+	if err != nil {
+		return e, nothing, err
+	}
+	_, ok, err := v.visible(a, p, e.Mode)
+	if err != nil || !ok {
+		return e, unseen, err
+	}
+	return e, seen, nil
+}
+
+// inTheWay refuses to make something where something hidden lies: in the words for a name that is free, and where a may make
+// something, without any.
+func (v *View) inTheWay(op string, a actor, p datasite.Path) error {
+	if _, err := v.need(op, a, p, false, perm.Create); err != nil {
+		return err
+	}
+	return refuseHidden(op, a, p, perm.Create)
 }
 
 // visible decides whether an entry that is there exists for a.
@@ -141,7 +206,7 @@ func (v *View) show(a actor, p datasite.Path, e datasite.Entry, read perm.Decisi
 		return e, nil
 	case !e.Mode.IsDir():
 		bits := 0o400 | e.Mode&0o100
-		if read.Level >= perm.Write && (read.Level == perm.Admin || !datasite.IsRuleName(p.Base())) {
+		if read.Level >= perm.Write {
 			bits |= 0o200
 		}
 		e.Mode = bits

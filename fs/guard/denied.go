@@ -21,9 +21,6 @@ type Denied struct {
 	Errno    unix.Errno // 0: none
 }
 
-// noPermission is the only reason that is told about a path which the user cannot see.
-const noPermission = "No permission found"
-
 func (d *Denied) Unwrap() error {
 	switch {
 	case d.Hidden:
@@ -70,15 +67,24 @@ func (d *Denied) Error() string {
 
 // hidden is the answer about what does not exist for this user, whether it is there or not.
 func hidden(op string, p datasite.Path) error {
-	return &Denied{Op: op, Path: p, Hidden: true, Decision: perm.Decision{Steps: []perm.Step{{Text: noPermission}}}}
+	return &Denied{Op: op, Path: p, Hidden: true, Decision: withheld(perm.Request{})}
 }
 
-// refuse is the answer for want of a right. Reasons reveal patterns and names, so who holds nothing gets none.
-func refuse(op string, p datasite.Path, d perm.Decision) error {
-	if d.Level == perm.None && !d.Owner {
-		d = perm.Decision{Request: d.Request, Steps: []perm.Step{{Text: noPermission}}}
+// refuse is the answer to a for want of a right, with what of the decision may be told.
+func (v *View) refuse(op string, a actor, p datasite.Path, d perm.Decision) error {
+	told, err := v.audience(a, p, d)
+	if err != nil {
+		return err
+	}
+	if told == toldNothing {
+		d = withheld(d.Request)
 	}
 	return &Denied{Op: op, Path: p, Decision: d}
+}
+
+// refuseHidden is the answer for want of a right on something that must not be told about.
+func refuseHidden(op string, a actor, p datasite.Path, want perm.Level) error {
+	return &Denied{Op: op, Path: p, Decision: withheld(perm.Request{User: a.id.Subject, Owner: p.Owner, Path: p.Rel, Want: want})}
 }
 
 // never is the answer to what nobody may do here.

@@ -146,7 +146,7 @@ func (f *File) ask(op string, a actor, err error) {
 // need decides on the current path; mu is held. Whoever holds nothing there is told of the name that they saw, not of where the
 // file went.
 func (f *File) need(op string, a actor, want perm.Level) (perm.Decision, error) {
-	d, err := f.v.g.need(op, a, f.path, false, want)
+	d, err := f.v.need(op, a, f.path, false, want)
 	if no := (*Denied)(nil); errors.As(err, &no) && no.Decision.Level == perm.None {
 		no.Path = f.seen
 	}

@@ -138,15 +138,18 @@ func (v *View) mayMake(op string, a actor, p datasite.Path, dir bool) (perm.Deci
 	if p.Rel == "" && (!a.owner || p.Owner != v.g.cfg.Owner) {
 		return perm.Decision{}, never(op, p, 0, "the top of the mount holds datasites only; make files inside your own")
 	}
-	e, serr := v.g.tree.Stat(p)
-	if serr != nil && !absent(serr) {
-		return perm.Decision{}, serr
+	e, there, err := v.there(a, p)
+	if err != nil {
+		return perm.Decision{}, err
 	}
-	d, err := v.g.need(op, a, p, dir || serr == nil && e.Mode.IsDir(), perm.Create)
+	if there == unseen {
+		return perm.Decision{}, v.inTheWay(op, a, p)
+	}
+	d, err := v.need(op, a, p, dir || there == seen && e.Mode.IsDir(), perm.Create)
 	if err != nil {
 		return d, err
 	}
-	if serr == nil {
+	if there == seen {
 		return d, pathError(op, p, unix.EEXIST)
 	}
 	if err := free(op, p); err != nil {
@@ -180,7 +183,7 @@ func (v *View) unlink(ctx context.Context, op string, p datasite.Path, dir bool)
 		if err != nil {
 			return err
 		}
-		if _, err := v.g.need(op, a, p, e.Mode.IsDir(), perm.Write); err != nil {
+		if _, err := v.need(op, a, p, e.Mode.IsDir(), perm.Write); err != nil {
 			return err
 		}
 		switch {

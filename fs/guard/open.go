@@ -54,12 +54,12 @@ func (v *View) open(a actor, p datasite.Path, flag int, mode iofs.FileMode, n *n
 	}
 	if !ok {
 		if flag&unix.O_CREAT != 0 {
-			return nil, refuse(op, p, read) // as for a name that is free
+			return nil, v.inTheWay(op, a, p)
 		}
 		return nil, hidden(op, p)
 	}
 	if flag&unix.O_CREAT != 0 && flag&unix.O_EXCL != 0 {
-		if _, err := v.g.need(op, a, p, e.Mode.IsDir(), perm.Create); err != nil {
+		if _, err := v.need(op, a, p, e.Mode.IsDir(), perm.Create); err != nil {
 			return nil, err
 		}
 		return nil, pathError(op, p, unix.EEXIST)
@@ -67,7 +67,7 @@ func (v *View) open(a actor, p datasite.Path, flag int, mode iofs.FileMode, n *n
 	acc := flag & unix.O_ACCMODE
 	decision := read
 	if acc != unix.O_RDONLY || flag&unix.O_TRUNC != 0 {
-		if decision, err = v.g.need(op, a, p, e.Mode.IsDir(), perm.Write); err != nil {
+		if decision, err = v.need(op, a, p, e.Mode.IsDir(), perm.Write); err != nil {
 			return nil, err
 		}
 	}
@@ -109,7 +109,7 @@ func (v *View) open(a actor, p datasite.Path, flag int, mode iofs.FileMode, n *n
 // create makes the file; the path lock is held, so that only somebody who works on the real directory can come first.
 func (v *View) create(a actor, p datasite.Path, epoch uint64, flag int, mode iofs.FileMode, n *news) (*File, error) {
 	const op = "open"
-	d, err := v.g.need(op, a, p, false, perm.Create)
+	d, err := v.need(op, a, p, false, perm.Create)
 	if err != nil {
 		return nil, err
 	}

@@ -4,7 +4,6 @@ import (
 	"context"
 	"io"
 	iofs "io/fs"
-	"strings"
 
 	"github.com/openmined/syftfs/fs/datasite"
 	"github.com/openmined/syftfs/perm"
@@ -78,54 +77,28 @@ func (v *View) List(ctx context.Context, p datasite.Path) ([]datasite.Entry, err
 
 // Readlink gives the target of a link as it is stored. What it leads to is decided by itself.
 func (v *View) Readlink(ctx context.Context, p datasite.Path) (target string, err error) {
-	err = v.mayRead("readlink", p, func() (err error) { target, err = v.g.tree.Readlink(p); return })
+	err = v.mayRead("readlink", p, func(actor, datasite.Entry, perm.Decision) (err error) {
+		target, err = v.g.tree.Readlink(p)
+		return err
+	})
 	return target, err
 }
 
 // mayRead runs do, with the locks held, if p may be read.
-func (v *View) mayRead(op string, p datasite.Path, do func() error) error {
+func (v *View) mayRead(op string, p datasite.Path, do func(actor, datasite.Entry, perm.Decision) error) error {
 	a, err := v.actor(op, p)
 	if err != nil {
 		return err
 	}
 	defer v.lockFor(a, p)()
-	_, d, err := v.look(op, a, p)
+	e, d, err := v.look(op, a, p)
 	if err != nil {
 		return err
 	}
 	if !d.Allowed {
-		return refuse(op, p, d)
+		return v.refuse(op, a, p, d)
 	}
-	return do()
-}
-
-// userAttr reports whether an extended attribute is one of the kind that people set; no other kind is offered.
-func userAttr(name string) bool { return strings.HasPrefix(name, "user.") }
-
-// Xattr gives an extended attribute; of other kinds than user.* there is none (ENODATA).
-func (v *View) Xattr(ctx context.Context, p datasite.Path, name string) (value []byte, err error) {
-	if !userAttr(name) || p.IsRoot() {
-		return nil, pathError("getxattr", p, unix.ENODATA)
-	}
-	err = v.mayRead("getxattr", p, func() (err error) { value, err = v.g.tree.Xattr(p, name); return })
-	return value, err
-}
-
-// Xattrs lists the extended attributes of kind user.*.
-func (v *View) Xattrs(ctx context.Context, p datasite.Path) (names []string, err error) {
-	if p.IsRoot() {
-		return nil, nil
-	}
-	err = v.mayRead("listxattr", p, func() error {
-		all, err := v.g.tree.Xattrs(p)
-		for _, n := range all {
-			if userAttr(n) {
-				names = append(names, n)
-			}
-		}
-		return err
-	})
-	return names, err
+	return do(a, e, d)
 }
 
 // ReadFile reads a whole file as the view's identity.
@@ -160,43 +133,4 @@ func (r *ctxReader) Read(p []byte) (int, error) {
 		err = nil
 	}
 	return n, err
-}
-
-// Explain decides for user u what the mount would decide, with the reasons. The owner and admins of p may ask about
-// anybody, others about themselves and about what exists for them.
-func (v *View) Explain(ctx context.Context, u perm.User, p datasite.Path, want perm.Level) (perm.Decision, error) {
-	const op = "explain"
-	a, err := v.actor(op, p)
-	if err != nil {
-		return perm.Decision{}, err
-	}
-	defer v.lockFor(a, p)()
-	e, serr := v.g.tree.Stat(p)
-	if serr != nil && !absent(serr) {
-		return perm.Decision{}, serr
-	}
-	dir := serr == nil && e.Mode.IsDir() || p.Rel == ""
-	d, err := v.g.decide(u, p, dir, want)
-	if err != nil || a.owner {
-		return d, err
-	}
-	own, err := v.g.decide(a.id.Subject, p, dir, perm.Read)
-	if err != nil {
-		return perm.Decision{}, err
-	}
-	if p.Owner == v.g.cfg.Owner && own.Level == perm.Admin {
-		return d, nil
-	}
-	if u != a.id.Subject {
-		return perm.Decision{}, never(op, p, 0, "only the owner and admins of a path may ask about somebody else")
-	}
-	if serr != nil || !own.Allowed {
-		if serr == nil {
-			if _, ok, err := v.visible(a, p, e.Mode); err == nil && ok {
-				return d, nil
-			}
-		}
-		return perm.Decision{Request: d.Request, Steps: []perm.Step{{Text: noPermission}}}, nil
-	}
-	return d, nil
 }

@@ -55,28 +55,31 @@ func (m *move) decide(ctx context.Context, noReplace bool) (err error) {
 	if m.from.Owner != m.to.Owner {
 		return pathError(op, m.to, unix.EXDEV)
 	}
-	if _, err := v.g.need(op, a, m.from, m.src.Mode.IsDir(), perm.Write); err != nil {
+	if _, err := v.need(op, a, m.from, m.src.Mode.IsDir(), perm.Write); err != nil {
 		return err
 	}
 	if m.from.Rel == "" || m.to.Rel == "" {
 		return pathError(op, m.from, unix.EBUSY)
 	}
-	m.dst, err = v.g.tree.Stat(m.to)
-	m.replaces = err == nil
-	if err != nil && !absent(err) {
+	var there presence
+	if m.dst, there, err = v.there(a, m.to); err != nil {
 		return err
 	}
+	if there == unseen && !m.exchange {
+		return v.inTheWay(op, a, m.to)
+	}
+	m.replaces = there == seen
 	want := perm.Create
 	if m.replaces && !noReplace {
 		want = perm.Write
 	}
-	d, err := v.g.need(op, a, m.to, m.src.Mode.IsDir(), want)
+	d, err := v.need(op, a, m.to, m.src.Mode.IsDir(), want)
 	if err != nil {
 		return err
 	}
 	if m.replaces && m.dst.Mode.IsDir() != m.src.Mode.IsDir() && !noReplace {
 		// What is there is governed as what it is, too: a folder by the rules in it.
-		if _, err := v.g.need(op, a, m.to, m.dst.Mode.IsDir(), want); err != nil {
+		if _, err := v.need(op, a, m.to, m.dst.Mode.IsDir(), want); err != nil {
 			return err
 		}
 	}
@@ -118,15 +121,15 @@ func (m *move) decide(ctx context.Context, noReplace bool) (err error) {
 	}
 	for _, p := range []datasite.Path{m.from, m.to} {
 		for _, dir := range []bool{m.src.Mode.IsDir(), m.dst.Mode.IsDir()} {
-			if _, err := v.g.need(op, a, p, dir, perm.Create); err != nil {
+			if _, err := v.need(op, a, p, dir, perm.Create); err != nil {
 				return err
 			}
-			if _, err := v.g.need(op, a, p, dir, perm.Write); err != nil {
+			if _, err := v.need(op, a, p, dir, perm.Write); err != nil {
 				return err
 			}
 		}
 	}
-	if d, err = v.g.need(op, a, m.from, m.dst.Mode.IsDir(), perm.Create); err != nil {
+	if d, err = v.need(op, a, m.from, m.dst.Mode.IsDir(), perm.Create); err != nil {
 		return err
 	}
 	if err := m.fits(m.to, m.from, m.dst, d); err != nil {
@@ -178,10 +181,10 @@ func (m *move) below(ctx context.Context, from, to datasite.Path, e datasite.Ent
 			return pathError(op, m.from, unix.EXDEV)
 		}
 		old, new := from.Join(e.Name), to.Join(e.Name)
-		if _, err := m.v.g.need(op, m.a, old, e.Mode.IsDir(), perm.Write); err != nil {
+		if _, err := m.v.need(op, m.a, old, e.Mode.IsDir(), perm.Write); err != nil {
 			return m.cover(old, e, err)
 		}
-		d, err := m.v.g.need(op, m.a, new, e.Mode.IsDir(), perm.Create)
+		d, err := m.v.need(op, m.a, new, e.Mode.IsDir(), perm.Create)
 		if err != nil {
 			return m.cover(old, e, err)
 		}
@@ -199,7 +202,7 @@ func (m *move) below(ctx context.Context, from, to datasite.Path, e datasite.Ent
 func (m *move) cover(p datasite.Path, e datasite.Entry, err error) error {
 	var d *Denied
 	if _, ok, verr := m.v.visible(m.a, p, e.Mode); (verr != nil || !ok) && errors.As(err, &d) {
-		return refuse("rename", m.from, perm.Decision{Request: perm.Request{User: m.a.id.Subject, Want: perm.Write}})
+		return refuseHidden("rename", m.a, m.from, perm.Write)
 	}
 	return err
 }

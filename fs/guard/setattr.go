@@ -5,7 +5,6 @@ import (
 	"errors"
 	iofs "io/fs"
 	"os"
-	"strings"
 
 	"github.com/openmined/syftfs/fs/backing"
 	"github.com/openmined/syftfs/fs/datasite"
@@ -45,7 +44,7 @@ func (v *View) SetAttr(ctx context.Context, p datasite.Path, f *File, at Attr) (
 	})
 	var d *Denied
 	if f != nil && errors.As(err, &d) && d.Hidden {
-		err = refuse("setattr", p, perm.Decision{Request: perm.Request{User: v.who.Subject, Want: perm.Write}}) // the file is in hand
+		err = refuseHidden("setattr", actor{id: v.who}, p, perm.Write) // the file is in hand
 	}
 	return e, err
 }
@@ -53,7 +52,7 @@ func (v *View) SetAttr(ctx context.Context, p datasite.Path, f *File, at Attr) (
 // needWrite is need for writing. Whoever made the file and has not closed it yet holds that, even without the right: the
 // kernel does not say by which handle dates and bits are set.
 func (v *View) needWrite(op string, a actor, p datasite.Path, dir bool) (perm.Decision, error) {
-	d, err := v.g.need(op, a, p, dir, perm.Write)
+	d, err := v.need(op, a, p, dir, perm.Write)
 	if err == nil || dir {
 		return d, err
 	}
@@ -68,7 +67,7 @@ func (v *View) needWrite(op string, a actor, p datasite.Path, dir bool) (perm.De
 		return held, nil
 	}
 	// Not by asking the handle: that takes the accounts' lock, and a path is locked here.
-	if held, cerr := v.g.need(op, a, p, false, perm.Create); cerr == nil {
+	if held, cerr := v.need(op, a, p, false, perm.Create); cerr == nil {
 		return held, nil
 	}
 	return d, err
@@ -226,38 +225,4 @@ func (v *View) mayResize(a actor, p datasite.Path, before datasite.Entry, size i
 		return pathError(op, p, unix.EINVAL)
 	}
 	return limited(op, p, d, perm.File{Size: size})
-}
-
-// SetXattr sets an extended attribute of kind user.*; flags are XATTR_CREATE and XATTR_REPLACE.
-func (v *View) SetXattr(ctx context.Context, p datasite.Path, name string, value []byte, flags int) error {
-	return v.changeXattr(ctx, "setxattr", p, name, func() error { return v.g.tree.SetXattr(p, name, value, flags) })
-}
-
-// RemoveXattr removes an extended attribute of kind user.*.
-func (v *View) RemoveXattr(ctx context.Context, p datasite.Path, name string) error {
-	return v.changeXattr(ctx, "removexattr", p, name, func() error { return v.g.tree.RemoveXattr(p, name) })
-}
-
-func (v *View) changeXattr(ctx context.Context, op string, p datasite.Path, name string, do func() error) error {
-	switch {
-	case strings.HasPrefix(name, "security."), strings.HasPrefix(name, "system."):
-		return pathError(op, p, unix.EOPNOTSUPP)
-	case !userAttr(name), p.IsRoot():
-		return pathError(op, p, unix.EPERM)
-	}
-	var n news
-	return v.locked(op, []lockReq{exclusive(p)}, &n, func(a actor) error {
-		e, _, err := v.look(op, a, p)
-		if err != nil {
-			return err
-		}
-		if _, err := v.needWrite(op, a, p, e.Mode.IsDir()); err != nil {
-			return err
-		}
-		if err := do(); err != nil {
-			return err
-		}
-		n.add(p)
-		return v.recordAttr(ctx, a, p, e, false)
-	})
 }

@@ -34,7 +34,7 @@ func (v *View) OpenTemp(ctx context.Context, p datasite.Path, flag int, mode iof
 		return nil, never(op, p, unix.EOPNOTSUPP, "only the owner can have a file without a name; give it one")
 	}
 	epoch := v.g.epoch()
-	d, err := v.g.need(op, a, p, true, perm.Create)
+	d, err := v.need(op, a, p, true, perm.Create)
 	if err != nil {
 		return nil, err
 	}

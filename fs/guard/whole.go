@@ -21,16 +21,19 @@ func (v *View) Write(ctx context.Context, p datasite.Path, body []byte) error {
 	const op = "write"
 	var n news
 	err := v.lockedAll(op, p, &n, func(a actor) error {
-		e, err := v.g.tree.Stat(p)
-		replaces := err == nil
-		if err != nil && !absent(err) {
+		e, there, err := v.there(a, p)
+		if err != nil {
 			return err
 		}
+		if there == unseen {
+			return v.inTheWay(op, a, p)
+		}
+		replaces := there == seen
 		want, mode := perm.Create, a.stored(0o644, 0o600)
 		if replaces {
 			want, mode = perm.Write, e.Mode.Perm()
 		}
-		d, err := v.g.need(op, a, p, replaces && e.Mode.IsDir(), want)
+		d, err := v.need(op, a, p, replaces && e.Mode.IsDir(), want)
 		switch {
 		case err != nil:
 			return err
@@ -104,7 +107,7 @@ func (v *View) makeParents(ctx context.Context, op string, a actor, p datasite.P
 			missing = append(missing, d)
 			continue
 		}
-		dec, err := v.g.need(op, a, d, true, perm.Create)
+		dec, err := v.need(op, a, d, true, perm.Create)
 		if err == nil {
 			err = limited(op, d, dec, perm.File{Dir: true})
 		}
@@ -228,16 +231,19 @@ func (v *View) mayPlace(ctx context.Context, a actor, c datasite.Change, s *back
 	if c.Op == datasite.OpSubmit && v.delivery(a, p) == nil {
 		return nil
 	}
-	e, err := v.g.tree.Stat(p)
-	there := err == nil
-	if err != nil && !absent(err) {
+	e, found, err := v.there(a, p)
+	if err != nil {
 		return err
 	}
+	if found == unseen {
+		return v.inTheWay(op, a, p)
+	}
+	there := found == seen
 	want := perm.Create
 	if there {
 		want = perm.Write
 	}
-	d, err := v.g.need(op, a, p, true, want)
+	d, err := v.need(op, a, p, true, want)
 	if err != nil {
 		return err
 	}
@@ -265,7 +271,7 @@ func (v *View) mayPlace(ctx context.Context, a actor, c datasite.Change, s *back
 	}
 	return s.Walk(func(rel string, e datasite.Entry) error {
 		q := p.Join(rel)
-		d, err := v.g.need(op, a, q, e.Mode.IsDir(), perm.Create)
+		d, err := v.need(op, a, q, e.Mode.IsDir(), perm.Create)
 		if err != nil {
 			return err
 		}
@@ -281,13 +287,13 @@ func (v *View) RemoveAll(ctx context.Context, p datasite.Path) error {
 	var n news
 	err := v.lockedAll(op, p, &n, func(a actor) error {
 		if !a.owner {
-			return refuse(op, p, perm.Decision{Request: perm.Request{User: a.id.Subject, Owner: p.Owner, Path: p.Rel, Want: perm.Admin}})
+			return never(op, p, 0, "only the owner can remove a folder with all that is in it at once")
 		}
 		e, _, err := v.look(op, a, p)
 		if err != nil {
 			return err
 		}
-		if _, err := v.g.need(op, a, p, e.Mode.IsDir(), perm.Write); err != nil {
+		if _, err := v.need(op, a, p, e.Mode.IsDir(), perm.Write); err != nil {
 			return err
 		}
 		if p.Rel == "" {
