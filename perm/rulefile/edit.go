@@ -58,16 +58,17 @@ func Edit(src []byte, c Change) ([]byte, error) {
 	if sameSet(want, before) {
 		return src, nil
 	}
-	out, err := e.rewrite(src)
+	texts, err := e.rewrite(src)
 	if err != nil {
 		return nil, fmt.Errorf("editing %s: %w", e.name, err)
 	}
-	// The nodes were edited; that this means what was asked for, and nothing else, is checked on the result.
-	after, err := e.parse(out)
-	if err != nil || !sameSet(after, want) {
-		return nil, fmt.Errorf("editing %s: pattern %q: %w", e.name, clip(c.Pattern), ErrShared)
+	// That a text means what was asked for, and nothing else, is checked on the text itself.
+	for _, out := range texts {
+		if after, err := e.parse(out); err == nil && sameSet(after, want) {
+			return out, nil
+		}
 	}
-	return out, nil
+	return nil, fmt.Errorf("editing %s: pattern %q: %w", e.name, clip(c.Pattern), ErrShared)
 }
 
 // editor holds the change in the words of the file.
@@ -177,11 +178,13 @@ func (e editor) parse(src []byte) (perm.Ruleset, error) {
 	return rs, r.perm(doc, &rs)
 }
 
-// rewrite edits the nodes of src and writes them.
-func (e *editor) rewrite(src []byte) ([]byte, error) {
-	src = bytes.TrimPrefix(src, bom)
+// rewrite edits the nodes of src and gives the texts that may come of it, the best first: one that leaves all other lines as
+// they are, and one that is written anew.
+func (e *editor) rewrite(src []byte) ([][]byte, error) {
+	text := bytes.TrimPrefix(src, bom)
+	mark := src[:len(src)-len(text)]
 	var doc yaml.Node
-	if err := yaml.Unmarshal(src, &doc); err != nil {
+	if err := yaml.Unmarshal(text, &doc); err != nil {
 		return nil, err
 	}
 	fresh := doc.Kind != yaml.DocumentNode || len(doc.Content) != 1 || isNull(doc.Content[0])
@@ -192,25 +195,36 @@ func (e *editor) rewrite(src []byte) ([]byte, error) {
 		}
 		doc = yaml.Node{Kind: yaml.DocumentNode, Content: []*yaml.Node{top}}
 	}
+	s := newSplicer(text, &doc)
 	top := doc.Content[0]
 	if e.kind == perm.KindPub {
 		e.editPub(top)
 	} else {
 		e.editPerm(top)
 	}
-	text, err := encode(&doc)
-	if fresh {
-		text = append(comments(src), text...)
+	var texts [][]byte
+	if !fresh {
+		if spliced, ok := s.splice(top); ok {
+			texts = append(texts, slices.Concat(mark, spliced))
+		}
 	}
-	return text, err
+	anew, err := encode(&doc)
+	if err != nil {
+		return nil, err
+	}
+	anew = bytes.ReplaceAll(anew, []byte("\n"), []byte(s.eol()))
+	if fresh {
+		anew = append(s.comments(), anew...)
+	}
+	return append(texts, slices.Concat(mark, anew)), nil
 }
 
-// comments keeps the comment lines of a file that holds nothing else.
-func comments(src []byte) []byte {
+// comments keeps the comment lines of a text that holds nothing else but perhaps a null.
+func (s *splicer) comments() []byte {
 	var out []byte
-	for line := range bytes.Lines(src) {
+	for line := range bytes.Lines(s.src) {
 		if text := bytes.TrimSpace(line); len(text) == 0 || text[0] == '#' {
-			out = append(append(out, bytes.TrimRight(line, "\r\n")...), '\n')
+			out = append(append(out, bytes.TrimRight(line, "\r\n")...), s.eol()...)
 		}
 	}
 	return out

@@ -47,8 +47,9 @@ func (e *editor) list(users []string, l perm.Level) []string {
 	if e.level != l && e.level != perm.None {
 		return users
 	}
-	if e.replace && e.level == l {
-		users = e.set
+	if e.replace && e.level == l { // those that stay keep their order
+		old := slices.DeleteFunc(slices.Clone(users), func(u string) bool { return !slices.Contains(e.set, u) })
+		users = append(old, slices.DeleteFunc(slices.Clone(e.set), func(u string) bool { return slices.Contains(old, u) })...)
 	}
 	users = slices.DeleteFunc(slices.Clone(users), func(u string) bool { return slices.Contains(e.remove, u) })
 	if e.level == l {
