@@ -2,6 +2,7 @@ package fusetree
 
 import (
 	"context"
+	"errors"
 	"sync"
 	"sync/atomic"
 
@@ -19,6 +20,8 @@ type handle struct {
 	reads  bool
 	writes bool
 	wrote  atomic.Bool // since its last flush
+
+	stand *stand // carries the locks of a text; set under standIns.mu and never changed
 
 	prev, next *handle // the other handles of node; guarded by table.mu
 }
@@ -133,7 +136,7 @@ func (s *server) close(h *handle) error {
 		}
 		return h.file.Close()
 	case h.text != nil:
-		return h.text.Close()
+		return errors.Join(s.stands.close(h), h.text.Close())
 	}
 	return nil
 }

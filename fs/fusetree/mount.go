@@ -39,7 +39,7 @@ type Options struct {
 	Log        *slog.Logger
 }
 
-// Features forces features off. The zero value uses what the kernel has.
+// Features forces features off, SharedLocks on. The zero value uses what the kernel has.
 type Features struct {
 	NoKillPriv     bool // the kernel asks for security.capability before each write
 	NoReaddirplus  bool
@@ -48,6 +48,11 @@ type Features struct {
 	NoSymlinkCache bool
 	NoAtomicTrunc  bool
 	NoDirectMmap   bool // no shared mappings of files that are opened for appending
+
+	// SharedLocks makes locks in the owner's mount what they are in every other: held on the file below, so that they exclude programs on
+	// the backing tree and in other mounts too. Each costs a request then, and POSIX locks belong to the open file: two
+	// descriptors of one process exclude each other.
+	SharedLocks bool
 }
 
 const (
@@ -84,7 +89,9 @@ func Serve(ctx context.Context, g *guard.Guard, o Options) (*Mount, error) {
 	m.end = cancel
 	m.s = newServer(sctx, o)
 	m.s.view = g.View(o.As, m)
-	m.s.caches = !o.Features.NoCaching && o.As.Account == "" && o.As.Subject == m.s.view.Owner()
+	owners := o.As.Account == "" && o.As.Subject == m.s.view.Owner()
+	m.s.caches = owners && !o.Features.NoCaching
+	m.s.locks = !owners || o.Features.SharedLocks
 	m.s.notify = newNotifier(m.s.nodes, m.s.caches, func(p datasite.Path) (datasite.Entry, error) { return m.s.view.Stat(sctx, p) })
 
 	k, err := fuse.NewServer(m.s, point, m.options(o))
@@ -109,9 +116,10 @@ func Serve(ctx context.Context, g *guard.Guard, o Options) (*Mount, error) {
 }
 
 func newServer(ctx context.Context, o Options) *server {
+	waits, endWaits := context.WithCancel(ctx)
 	return &server{
 		RawFileSystem: fuse.NewDefaultRawFileSystem(),
-		virtual:       o.Virtual, refused: o.Refused, log: o.Log, ctx: ctx,
+		virtual:       o.Virtual, refused: o.Refused, log: o.Log, ctx: ctx, waits: waits, endWaits: endWaits,
 		nodes: newTable(), handles: newHandles(), errnos: errnos{rules()}, started: time.Now(),
 		uid: uint32(os.Geteuid()), gid: uint32(os.Getegid()), euid: os.Geteuid(),
 		readOnly: o.ReadOnly, keep: keepFor, features: o.Features,
@@ -123,6 +131,7 @@ func (m *Mount) options(o Options) *fuse.MountOptions {
 	fo := &fuse.MountOptions{
 		FsName: "syftfs", Name: "syftfs", MaxWrite: maxWrite, MaxBackground: maxBackground,
 		AllowOther: o.AllowOther, IgnoreSecurityLabels: true, // they are not offered, so the gate need not be asked
+		EnableLocks:          m.s.locks,
 		EnableSymlinkCaching: m.s.caches && !f.NoSymlinkCache,
 		// Where nothing outlives its request, looking names up in advance is for nothing.
 		DisableReadDirPlus:   !m.s.caches || f.NoReaddirplus,

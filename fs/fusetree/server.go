@@ -21,7 +21,7 @@ import (
 const keepFor = 60 * time.Second
 
 // server answers the kernel. Each method is one question and ends in one call to the gate or to a provider; the errors of
-// both become an errno in status. The cancel channels are not used: a signal to the caller (Go programs send themselves
+// both become an errno in status. The cancel channels are not used but for locks: a signal to the caller (Go programs send themselves
 // SIGURG all the time) must not turn a write that is being recorded into EINTR.
 type server struct {
 	fuse.RawFileSystem // ENOSYS for what is not offered
@@ -31,9 +31,12 @@ type server struct {
 	refused  func(op, p string, err error)
 	log      *slog.Logger
 	ctx      context.Context // ends when the connection has
+	waits    context.Context // ends when the mount is to go: no lock is waited for any more
+	endWaits context.CancelFunc
 	nodes    *table
 	handles  *handles
 	notify   *notifier
+	stands   standIns
 	errnos   errnos
 	started  time.Time
 	uid, gid uint32
@@ -41,6 +44,7 @@ type server struct {
 	readOnly bool
 	caches   bool          // the kernel may believe us for keep: the owner's mount
 	keep     time.Duration // entries, attributes, absent names
+	locks    bool          // are asked of us; else they are the kernel's, between the programs that use this mount
 	features Features
 
 	again retries

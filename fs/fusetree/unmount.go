@@ -26,10 +26,11 @@ const (
 	attempts   = 8
 )
 
-// Close unmounts. If programs go on using the mount it is detached, so that its name is free and nobody new comes in, and
+// Close unmounts. Who waits for a lock waits no longer. If programs go on using the mount it is detached, so that its name is free and nobody new comes in, and
 // Close waits for them until ctx ends; then the connection is cut, and the error says who they were. Give ctx a deadline.
 // When it returns without an error, and also with ErrInUse, everything that was done through the mount is recorded.
 func (m *Mount) Close(ctx context.Context) error {
+	m.s.endWaits()
 	pause := firstPause
 	for range attempts {
 		if m.ended() || !m.attached() {

@@ -24,6 +24,7 @@ type File struct {
 	free    bool // the owner's own: nothing can take the right away
 
 	dirty atomic.Bool // changed through this handle since it was last settled
+	locks Locks       // that this handle holds
 
 	mu       sync.Mutex
 	path     datasite.Path  // these below guarded by mu; follows renames
@@ -108,6 +109,7 @@ func (f *File) check(op string, write bool) (d perm.Decision, lost datasite.Path
 	if !fresh {
 		had := f.readErr == nil && f.writeErr == nil
 		f.ask(op, a, err)
+		f.keepLocks(op, a, err)
 		if had && (f.readErr != nil || f.writeErr != nil) {
 			lost = f.path
 		}
@@ -352,6 +354,7 @@ func (g *Guard) flush(ctx context.Context) error {
 
 // Close is the last close: settles once more if the stamp moved, and frees the descriptor.
 func (f *File) Close() error {
+	f.locks.Close()
 	err := f.settle(context.Background())
 	f.v.g.files.remove(f)
 	return errors.Join(err, f.b.Close())

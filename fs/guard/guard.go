@@ -2,8 +2,8 @@
 // (later) the replicator's apply go through it; nobody else opens a file of the tree for a user, the job sandbox's
 // read-only binds excepted. It does not know FUSE, Drive or jobs; it declares the recorder that it needs.
 //
-// Lock order, outermost first: pathLocks, openFiles.mu, File.mu, memo.mu, Guard.mu, then perm.Index and the recorder, which
-// call nothing of ours. No lock is held while a Kernel is told something.
+// Lock order, outermost first: pathLocks, openFiles.mu, File.mu, Locks.mu, LockQueue.mu, memo.mu, Guard.mu, then perm.Index and the
+// recorder, which call nothing of ours. No lock is held while a Kernel is told something.
 package guard
 
 import (
@@ -63,6 +63,8 @@ type Guard struct {
 	tree  *backing.Tree
 	locks pathLocks
 	files openFiles
+
+	lockers LockQueue // those who wait for a lock of an open file
 
 	turning sync.Mutex // held while the rule epoch is moved; nothing of ours is locked under it
 
