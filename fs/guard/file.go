@@ -13,8 +13,8 @@ import (
 	"golang.org/x/sys/unix"
 )
 
-// File is an open file with the decision it was opened under and the rule epoch of that decision. When the epoch has moved,
-// the next read or write asks again; EACCES if the right is gone.
+// File is an open file with the decision it was opened under and the rule epoch and the day (UTC) of that decision. When one
+// of them has moved, the next read or write asks again; EACCES if the right is gone.
 type File struct {
 	v       *View
 	b       *backing.File
@@ -34,7 +34,7 @@ type File struct {
 	passed   bool           // the kernel writes by itself: only the stamp tells
 	who      actor          // as whom, at the last check
 	decision perm.Decision  // of the right to write, or else to read
-	epoch    uint64         // of the decision
+	moment   moment         // of the decision
 	readErr  error          // why reading is refused now
 	writeErr error          // why writing is refused now
 	settled  datasite.Stamp // when it was last recorded, or opened
@@ -97,7 +97,7 @@ func (f *File) may(op string, write bool) (perm.Decision, error) {
 
 func (f *File) check(op string, write bool) (d perm.Decision, lost datasite.Path, err error) {
 	f.mu.Lock()
-	fresh := !f.stale && f.epoch == f.v.g.epoch()
+	fresh := f.fresh()
 	p := f.path
 	f.mu.Unlock()
 	var a actor
@@ -120,15 +120,20 @@ func (f *File) check(op string, write bool) (d perm.Decision, lost datasite.Path
 	return f.decision, lost, f.readErr
 }
 
+// fresh reports whether what was decided last is still true; mu is held.
+func (f *File) fresh() bool {
+	return !f.stale && f.moment == f.v.g.moment()
+}
+
 // ask decides anew at the current path, as a or not at all; mu is held.
 func (f *File) ask(op string, a actor, err error) {
-	epoch := f.v.g.epoch() // before the decision: a change in between makes the handle ask again
+	now := f.v.g.moment() // before the decision: a change in between makes the handle ask again
 	if err != nil {
 		f.readErr, f.writeErr = err, err
 		f.stale = true // the account may come back without a change of rules
 		return
 	}
-	f.stale, f.epoch = false, epoch
+	f.stale, f.moment = false, now
 	f.readErr, f.writeErr = nil, nil
 	if f.acc != unix.O_WRONLY {
 		f.decision, f.readErr = f.need(op, a, perm.Read)
@@ -226,8 +231,8 @@ func (f *File) rulesMoved(p datasite.Path, n *news) {
 	before, after := f.v.g.rulesMoved(p, false, n)
 	f.mu.Lock()
 	defer f.mu.Unlock()
-	if before != after && f.epoch == before {
-		f.epoch = after
+	if before != after && f.moment.epoch == before {
+		f.moment.epoch = after
 	}
 }
 

@@ -11,6 +11,7 @@ import (
 	iofs "io/fs"
 	"log/slog"
 	"sync"
+	"sync/atomic"
 	"time"
 
 	"github.com/openmined/syftfs/fs/backing"
@@ -64,6 +65,8 @@ type Guard struct {
 	locks pathLocks
 	files openFiles
 
+	today atomic.Int64 // the day of the last request; see newDay
+
 	lockers LockQueue // those who wait for a lock of an open file
 
 	turning sync.Mutex // held while the rule epoch is moved; nothing of ours is locked under it
@@ -80,7 +83,9 @@ func New(cfg Config) *Guard {
 	if cfg.Log == nil {
 		cfg.Log = slog.New(slog.DiscardHandler)
 	}
-	return &Guard{cfg: cfg, tree: cfg.Tree, views: map[*View]struct{}{}}
+	g := &Guard{cfg: cfg, tree: cfg.Tree, views: map[*View]struct{}{}}
+	g.today.Store(day(cfg.Now()))
+	return g
 }
 
 // View is the tree as one identity may see and change it. One per mount; k may be nil.

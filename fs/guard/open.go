@@ -35,11 +35,11 @@ func (v *View) Open(ctx context.Context, p datasite.Path, flag int, mode iofs.Fi
 
 func (v *View) open(a actor, p datasite.Path, flag int, mode iofs.FileMode, n *news) (*File, error) {
 	const op = "open"
-	epoch := v.g.epoch() // before the decision: a change in between makes the handle ask again
+	now := v.g.moment() // before the decision: a change in between makes the handle ask again
 	e, err := v.g.tree.Stat(p)
 	if absent(err) {
 		if flag&unix.O_CREAT != 0 {
-			return v.create(a, p, epoch, flag, mode, n)
+			return v.create(a, p, now, flag, mode, n)
 		}
 		if !a.owner {
 			err = hidden(op, p)
@@ -88,7 +88,7 @@ func (v *View) open(a actor, p datasite.Path, flag int, mode iofs.FileMode, n *n
 	if err != nil {
 		return nil, err
 	}
-	f, err := v.newFile(a, p, epoch, b, flag, decision)
+	f, err := v.newFile(a, p, now, b, flag, decision)
 	if err == nil && flag&unix.O_TRUNC != 0 {
 		if acc == unix.O_RDONLY {
 			err = v.g.tree.Truncate(p, 0)
@@ -107,7 +107,7 @@ func (v *View) open(a actor, p datasite.Path, flag int, mode iofs.FileMode, n *n
 }
 
 // create makes the file; the path lock is held, so that only somebody who works on the real directory can come first.
-func (v *View) create(a actor, p datasite.Path, epoch uint64, flag int, mode iofs.FileMode, n *news) (*File, error) {
+func (v *View) create(a actor, p datasite.Path, now moment, flag int, mode iofs.FileMode, n *news) (*File, error) {
 	const op = "open"
 	d, err := v.need(op, a, p, false, perm.Create)
 	if err != nil {
@@ -134,7 +134,7 @@ func (v *View) create(a actor, p datasite.Path, epoch uint64, flag int, mode iof
 	}
 	v.g.changed(false, p)
 	n.add(p)
-	f, err := v.newFile(a, p, epoch, b, flag, d)
+	f, err := v.newFile(a, p, now, b, flag, d)
 	if err != nil {
 		v.g.rulesMoved(p, false, n)
 		return nil, errors.Join(err, b.Close())
@@ -154,7 +154,7 @@ func (a actor) stored(mode, others iofs.FileMode) iofs.FileMode {
 	return others | mode&0o100
 }
 
-func (v *View) newFile(a actor, p datasite.Path, epoch uint64, b *backing.File, flag int, d perm.Decision) (*File, error) {
+func (v *View) newFile(a actor, p datasite.Path, now moment, b *backing.File, flag int, d perm.Decision) (*File, error) {
 	e, err := b.Stat()
 	if err != nil {
 		return nil, err
@@ -162,7 +162,7 @@ func (v *View) newFile(a actor, p datasite.Path, epoch uint64, b *backing.File, 
 	f := &File{
 		v: v, b: b, acc: flag & unix.O_ACCMODE, appends: flag&unix.O_APPEND != 0,
 		free: a.plain && p.Owner == v.g.cfg.Owner,
-		path: p, seen: p, who: a, decision: d, epoch: epoch, settled: e.Stamp,
+		path: p, seen: p, who: a, decision: d, moment: now, settled: e.Stamp,
 	}
 	return f, nil
 }

@@ -61,7 +61,7 @@ func (v *View) needWrite(op string, a actor, p datasite.Path, dir bool) (perm.De
 		return d, err
 	}
 	f.mu.Lock()
-	held, fresh := f.decision, !f.stale && f.epoch == v.g.epoch() && f.writeErr == nil
+	held, fresh := f.decision, f.fresh() && f.writeErr == nil
 	f.mu.Unlock()
 	if fresh {
 		return held, nil

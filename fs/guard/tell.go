@@ -1,6 +1,8 @@
 package guard
 
 import (
+	"time"
+
 	"github.com/openmined/syftfs/fs/datasite"
 )
 
@@ -107,4 +109,24 @@ func (g *Guard) epoch() uint64 {
 		return 0
 	}
 	return g.cfg.Rules.Epoch(g.cfg.Owner)
+}
+
+// moment is for how long a decision is true: one state of the rules and, because they may name the date, one day in UTC.
+type moment struct {
+	epoch uint64
+	day   int64 // since 1970
+}
+
+func (g *Guard) moment() moment { return moment{g.epoch(), day(g.cfg.Now())} }
+
+func day(t time.Time) int64 { return t.Unix() / (24 * 60 * 60) }
+
+// newDay tells the kernels of all views, once, that another day has begun: what the rules showed yesterday may
+// be out of sight. It is asked at each request, with no lock held.
+func (g *Guard) newDay() {
+	now, last := day(g.cfg.Now()), g.today.Load()
+	if now == last || !g.today.CompareAndSwap(last, now) || g.cfg.Rules == nil {
+		return
+	}
+	g.tell(nil, news{all: true})
 }

@@ -33,7 +33,7 @@ func (v *View) OpenTemp(ctx context.Context, p datasite.Path, flag int, mode iof
 	case !a.plain:
 		return nil, never(op, p, unix.EOPNOTSUPP, "only the owner can have a file without a name; give it one")
 	}
-	epoch := v.g.epoch()
+	now := v.g.moment()
 	d, err := v.need(op, a, p, true, perm.Create)
 	if err != nil {
 		return nil, err
@@ -42,7 +42,7 @@ func (v *View) OpenTemp(ctx context.Context, p datasite.Path, flag int, mode iof
 	if err != nil {
 		return nil, err
 	}
-	f, err := v.newFile(a, p, epoch, b, flag, d)
+	f, err := v.newFile(a, p, now, b, flag, d)
 	if err != nil {
 		return nil, errors.Join(err, b.Close())
 	}

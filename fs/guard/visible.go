@@ -9,22 +9,21 @@ import (
 )
 
 // memo keeps, for one view, whether something visible lies below a folder that is not visible by itself. It holds for one
-// subject, one rule epoch and one day (rules may name the date), and the gate's own changes drop what they touch.
+// subject and one moment, and the gate's own changes drop what they touch.
 type memo struct {
 	mu    sync.Mutex
-	user  perm.User       // these six guarded by mu
-	epoch uint64          // of the rules
-	day   int64           // in UTC
+	user  perm.User       // these five guarded by mu
+	now   moment          // of the answers
 	turn  uint64          // moves with every drop: an answer that was begun before it is not kept
 	below map[string]bool // by path below the datasite
 }
 
 // at gives the answer for rel if it is known, and the turn to give to keep.
-func (m *memo) at(u perm.User, epoch uint64, day int64, rel string) (ok, known bool, turn uint64) {
+func (m *memo) at(u perm.User, now moment, rel string) (ok, known bool, turn uint64) {
 	m.mu.Lock()
 	defer m.mu.Unlock()
-	if m.below == nil || m.user != u || m.epoch != epoch || m.day != day {
-		m.user, m.epoch, m.day, m.below = u, epoch, day, map[string]bool{}
+	if m.below == nil || m.user != u || m.now != now {
+		m.user, m.now, m.below = u, now, map[string]bool{}
 		m.turn++
 	}
 	ok, known = m.below[rel]
@@ -60,12 +59,9 @@ func (m *memo) drop(p datasite.Path, below bool) {
 	}
 }
 
-const daySeconds = 24 * 60 * 60
-
 // below reports whether anything in or below the folder p exists for a. It stops at the first.
 func (v *View) below(a actor, p datasite.Path) (bool, error) {
-	epoch, day := v.g.epoch(), v.g.cfg.Now().Unix()/daySeconds
-	ok, known, turn := v.seen.at(a.id.Subject, epoch, day, p.Rel)
+	ok, known, turn := v.seen.at(a.id.Subject, v.g.moment(), p.Rel)
 	if known {
 		return ok, nil
 	}

@@ -165,20 +165,47 @@ func TestARuleWithADateHoldsForThatDay(t *testing.T) {
 	now := time.Date(2026, 11, 24, 23, 59, 59, 0, time.UTC)
 	dir := t.TempDir()
 	put(t, filepath.Join(dir, string(owner)), map[string]string{
-		"syft.pub.yaml":  "rules: [{pattern: 'd/{{.Year}}-{{.Month}}-{{.Date}}/f', access: {read: ['*']}}]",
-		"d/2026-11-25/f": "",
+		"syft.pub.yaml":  "rules: [{pattern: 'd/{{.Year}}-{{.Month}}-{{.Date}}/f', access: {write: ['*']}}]",
+		"d/2026-11-24/f": "yesterday's",
+		"d/2026-11-25/f": "today's",
 	})
 	tree, err := backing.Open(dir)
 	must(t, err)
 	t.Cleanup(func() { must(t, tree.Close()) })
 	g := New(Config{Owner: owner, Tree: tree, Rules: perm.NewIndex(rulefile.Loader(tree.FS())), Now: func() time.Time { return now }})
-	v := g.View(datasite.Identity{Subject: perm.Anonymous}, nil)
-	if _, err := v.Stat(t.Context(), at("d")); errno(err) != "ENOENT" {
-		t.Errorf("the day before: %v", err)
+	k := &kernel{}
+	v := g.View(datasite.Identity{Subject: perm.Anonymous}, k)
+	exists := func(day string) string {
+		_, err := v.Stat(t.Context(), at("d/2026-11-"+day))
+		return errno(err)
+	}
+	if a, b := exists("24"), exists("25"); a != "ok" || b != "ENOENT" {
+		t.Errorf("on the first day: %s, %s", a, b)
+	}
+	f, err := v.Open(t.Context(), at("d/2026-11-24/f"), rw, 0)
+	must(t, err)
+	if s, err := read(f); s != "yesterday's" || err != nil {
+		t.Errorf("read %q, %v", s, err)
+	}
+	if got := k.take(); got != "" {
+		t.Errorf("the kernel was told %q", got)
 	}
 	now = now.Add(time.Second)
-	if _, err := v.Stat(t.Context(), at("d")); err != nil {
-		t.Errorf("on the day: %v", err)
+	if _, err := read(f); errno(err) != "EACCES" {
+		t.Errorf("read by a handle from before midnight: %v", err)
+	}
+	if _, err := f.WriteAt([]byte("x"), 0); errno(err) != "EACCES" {
+		t.Errorf("write by a handle from before midnight: %v", err)
+	}
+	if got := k.take(); got != "* d/2026-11-24/f" {
+		t.Errorf("the kernel was told %q", got)
+	}
+	if a, b := exists("24"), exists("25"); a != "ENOENT" || b != "ok" {
+		t.Errorf("on the second day: %s, %s", a, b)
+	}
+	must(t, f.Close())
+	if got := k.take(); got != "" {
+		t.Errorf("the kernel was told %q again", got)
 	}
 }
 
