@@ -1,145 +1,178 @@
 package perm_test
 
 import (
-	"fmt"
-	"path"
+	"runtime"
+	"sync/atomic"
 	"testing"
+	"time"
 
 	"github.com/openmined/syftfs/perm"
 )
 
-// big is 1,000 rule files of 20 rules each, in folders eight deep.
-func big() (d *disk, folders []string) {
-	d = newDisk()
-	for n := range 1000 {
-		dir := ""
-		for depth := range 8 {
-			dir = path.Join(dir, fmt.Sprintf("d%d", (n>>depth)&1+depth*2))
-		}
-		dir = path.Join(dir, fmt.Sprintf("n%d", n))
-		var rules []string
-		for i := range 17 {
-			rules = append(rules, fmt.Sprintf("sub%d/*.csv read u%d@x.org,*@dept%d.org", i, i, i))
-		}
-		rules = append(rules, "in/{{.UserEmail}}/** create USER", "**/[!a]*.md read *", "** read bob@x.org")
-		d.put(dir, pub(rules...))
-		folders = append(folders, dir)
+func ask(tb testing.TB, x *perm.Index, r perm.Request) {
+	if _, err := x.Decide(r); err != nil {
+		tb.Fatal(err)
 	}
-	return d, folders
 }
 
-func BenchmarkDecideCached(b *testing.B) {
-	d, folders := big()
-	x := perm.NewIndex(d.load)
-	r := perm.Request{User: "bob@x.org", Owner: alice, Path: folders[7] + "/data/file.csv", Want: perm.Read}
+// warm makes an index of the load that has answered all of these.
+func warm(tb testing.TB, l *load, all []perm.Request) *perm.Index {
+	x := perm.NewIndex(l.rules)
+	for range 2 {
+		for _, r := range all {
+			ask(tb, x, r)
+		}
+	}
+	return x
+}
+
+// stranger asks once in every folder, so that all rule files are loaded.
+func (l *load) visit() []perm.Request {
+	var all []perm.Request
+	for i := 0; i < loadPaths; i += 20 {
+		all = append(all, l.paths[i])
+	}
+	return all
+}
+
+// BenchmarkCached asks 1,000 paths for 50 users in random order.
+func BenchmarkCached(b *testing.B) {
+	l := newLoad()
+	all := l.few()
+	x := warm(b, l, all)
+	b.ReportAllocs()
+	i := 0
+	for b.Loop() {
+		ask(b, x, all[i])
+		if i++; i == len(all) {
+			i = 0
+		}
+	}
+}
+
+// BenchmarkUncached never asks the same within five million questions, so that every answer is worked out and stored.
+func BenchmarkUncached(b *testing.B) {
+	l := newLoad()
+	x := warm(b, l, l.visit())
+	b.ReportAllocs()
+	i := 0
+	for b.Loop() {
+		ask(b, x, l.nth(i))
+		i++
+	}
+}
+
+// BenchmarkTurned asks what was asked before in epochs since gone, so that folders are worked out anew as well; only the
+// rule files are loaded.
+func BenchmarkTurned(b *testing.B) {
+	l := newLoad()
+	x := warm(b, l, l.visit())
+	b.ReportAllocs()
+	i := 0
+	for b.Loop() {
+		r := l.nth(i)
+		x.Turn(r.Owner)
+		ask(b, x, r)
+		i++
+	}
+}
+
+// BenchmarkReplace replaces a rule file while 100,000 answers are cached, and asks for something below it.
+func BenchmarkReplace(b *testing.B) {
+	l := newLoad()
+	var all []perm.Request
+	for i := range loadPaths {
+		all = append(all, l.nth(i))
+	}
+	x := warm(b, l, all)
+	b.ReportAllocs()
+	i := 0
+	for b.Loop() {
+		r := all[i]
+		x.Forget(r.Owner, "")
+		ask(b, x, r)
+		i = (i + 7919) % len(all)
+	}
+}
+
+// BenchmarkOwner asks for the owner, to whom no rule applies.
+func BenchmarkOwner(b *testing.B) {
+	l := newLoad()
+	x := perm.NewIndex(l.rules)
+	r := l.paths[loadPaths/2]
+	r.User = r.Owner
 	b.ReportAllocs()
 	for b.Loop() {
-		if got, err := x.Decide(r); err != nil || !got.Allowed {
-			b.Fatal(err)
-		}
+		ask(b, x, r)
 	}
 }
 
-func BenchmarkDecideOwner(b *testing.B) {
-	x := perm.NewIndex(newDisk().load)
-	r := perm.Request{User: alice, Owner: alice, Path: "d1/d2/d3/file.csv", Want: perm.Write}
-	b.ReportAllocs()
+// BenchmarkMemory tells what an index holds on to: all rule files, and the answers of BenchmarkCached ("MiB"), or as many of
+// BenchmarkUncached as it keeps ("full-MiB").
+func BenchmarkMemory(b *testing.B) {
+	l := newLoad()
+	few := l.few()
 	for b.Loop() {
-		if got, err := x.Decide(r); err != nil || !got.Allowed {
-			b.Fatal(err)
+		before := heap()
+		x := warm(b, l, l.visit())
+		for _, r := range few {
+			ask(b, x, r)
 		}
-	}
-}
-
-// BenchmarkDecideManyCached asks for 100,000 paths in turn.
-func BenchmarkDecideManyCached(b *testing.B) {
-	d, folders := big()
-	x := perm.NewIndex(d.load)
-	paths := spread(folders)
-	b.ReportAllocs()
-	for i := 0; b.Loop(); i++ {
-		if _, err := x.Decide(perm.Request{User: "bob@x.org", Owner: alice, Path: paths[i%len(paths)], Want: perm.Read}); err != nil {
-			b.Fatal(err)
+		b.ReportMetric(float64(heap()-before)/(1<<20), "MiB")
+		for i := range 1 << 20 {
+			ask(b, x, l.nth(i))
 		}
+		b.ReportMetric(float64(heap()-before)/(1<<20), "full-MiB")
+		runtime.KeepAlive(x)
 	}
 }
 
-func spread(folders []string) []string {
-	paths := make([]string, 100000)
-	for i := range paths {
-		paths[i] = fmt.Sprintf("%s/sub%d/f%d.csv", folders[i%len(folders)], i%23, i)
-	}
-	return paths
+func heap() int64 {
+	var m runtime.MemStats
+	runtime.GC()
+	runtime.GC()
+	runtime.ReadMemStats(&m)
+	return int64(m.HeapAlloc)
 }
 
-// BenchmarkDecideUncached turns the epoch for each, so that neither the decision nor the folder's rules are known, only the
-// files are.
-func BenchmarkDecideUncached(b *testing.B) {
-	d, folders := big()
-	x := perm.NewIndex(d.load)
-	paths := spread(folders)
-	b.ReportAllocs()
-	for i := 0; b.Loop(); i++ {
-		x.Turn(alice)
-		if _, err := x.Decide(perm.Request{User: "bob@x.org", Owner: alice, Path: paths[i%len(paths)], Want: perm.Read}); err != nil {
-			b.Fatal(err)
-		}
-	}
-}
-
-// BenchmarkDecideNew asks something new each time, in folders whose rules are known.
-func BenchmarkDecideNew(b *testing.B) {
-	d, folders := big()
-	x := perm.NewIndex(d.load)
-	paths := spread(folders)
-	b.ReportAllocs()
-	for i := 0; b.Loop(); i++ {
-		if i%len(paths) == 0 {
-			b.StopTimer()
-			x.Turn(alice)
-			for _, f := range folders {
-				if _, err := x.Decide(perm.Request{User: "bob@x.org", Owner: alice, Path: f, IsDir: true, Want: perm.Read}); err != nil {
-					b.Fatal(err)
+// BenchmarkParallel tells how much more all processors answer than one, cached and not.
+func BenchmarkParallel(b *testing.B) {
+	l := newLoad()
+	all := l.few()
+	for name, question := range map[string]func(i int) perm.Request{
+		"cached":   func(i int) perm.Request { return all[i%len(all)] },
+		"uncached": l.nth,
+	} {
+		b.Run(name, func(b *testing.B) {
+			x := warm(b, l, append(l.visit(), all...))
+			b.ResetTimer()
+			start := time.Now()
+			for i := range b.N {
+				ask(b, x, question(i))
+			}
+			alone := time.Since(start)
+			var turn atomic.Int64
+			start = time.Now()
+			b.RunParallel(func(pb *testing.PB) {
+				i := int(turn.Add(1)) * (loadPaths*loadUsers/8 + 1)
+				for pb.Next() {
+					ask(b, x, question(i))
+					i++
 				}
-			}
-			b.StartTimer()
-		}
-		if _, err := x.Decide(perm.Request{User: "bob@x.org", Owner: alice, Path: paths[i%len(paths)], Want: perm.Read}); err != nil {
-			b.Fatal(err)
-		}
+			})
+			b.ReportMetric(alone.Seconds()/time.Since(start).Seconds(), "times-one")
+		})
 	}
 }
 
-// BenchmarkReplaceRules replaces one rule file while 100,000 decisions are cached, and asks once.
-func BenchmarkReplaceRules(b *testing.B) {
-	d, folders := big()
-	x := perm.NewIndex(d.load)
-	for _, p := range spread(folders) {
-		if _, err := x.Decide(perm.Request{User: "bob@x.org", Owner: alice, Path: p, Want: perm.Read}); err != nil {
-			b.Fatal(err)
-		}
-	}
-	r := perm.Request{User: "bob@x.org", Owner: alice, Path: folders[3] + "/f", Want: perm.Read}
-	b.ReportAllocs()
-	for b.Loop() {
-		x.Forget(alice, folders[3])
-		if got, err := x.Decide(r); err != nil || !got.Allowed {
-			b.Fatal(err)
-		}
-	}
-}
-
-// TestCachedDecisionsDoNotAllocate holds the goal that can be tested without a clock.
-func TestCachedDecisionsDoNotAllocate(t *testing.T) {
-	d, folders := big()
-	x := perm.NewIndex(d.load)
-	for _, u := range []perm.User{alice, "bob@x.org", "eve@x.org", perm.Anonymous} {
-		r := perm.Request{User: u, Owner: alice, Path: folders[7] + "/data/file.csv", Want: perm.Read}
-		if n := testing.AllocsPerRun(100, func() {
-			if _, err := x.Decide(r); err != nil {
-				t.Error(err)
-			}
-		}); n != 0 {
+// TestCachedAnswersDoNotAllocate holds the goal that can be tested without a clock.
+func TestCachedAnswersDoNotAllocate(t *testing.T) {
+	l := newLoad()
+	x := perm.NewIndex(l.rules)
+	r := l.paths[loadPaths/3]
+	for _, u := range []perm.User{r.Owner, l.users[7], "eve@x.org", perm.Anonymous} {
+		r.User = u
+		if n := testing.AllocsPerRun(100, func() { ask(t, x, r) }); n != 0 {
 			t.Errorf("%s: %v allocations", u, n)
 		}
 	}

@@ -24,7 +24,7 @@ func (d Decision) Limit(f File) Decision {
 	d.Allowed = false
 	d.Steps = append([]Step(nil), d.Steps...) // they are shared with other decisions
 	for _, name := range beyond {
-		d.say("Blocked by "+name+" limit", d.By)
+		d.Steps = append(d.Steps, Step{Text: "Blocked by " + name + " limit", From: d.By})
 	}
 	if d.ground != nil {
 		d.ground = &ground{overLimit, d.ground.file, d.ground.kind}

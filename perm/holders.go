@@ -24,7 +24,7 @@ const somebody User = "\x00somebody"
 func (x *Index) Holders(r Request) ([]Holder, error) {
 	r.User, r.Want = somebody, None
 	s := x.site(r.Owner)
-	q, err := x.consider(s, s.state.Load(), &r)
+	q, err := x.consider(s, s.epoch.Load(), &r)
 	if err != nil {
 		return nil, err
 	}
@@ -32,7 +32,7 @@ func (x *Index) Holders(r Request) ([]Holder, error) {
 	if g == nil || g.broken != nil {
 		return nil, nil
 	}
-	l := list{q: q, users: map[User]bool{r.Owner: true}, seen: map[string]bool{}}
+	l := list{q: q, asked: map[User]bool{r.Owner: true}}
 	l.all()
 	slices.SortFunc(l.holders, func(a, b Holder) int {
 		return cmp.Or(cmp.Compare(b.Level, a.Level), strings.Compare(a.Entry, b.Entry))
@@ -43,50 +43,43 @@ func (x *Index) Holders(r Request) ([]Holder, error) {
 // list collects the holders of one path.
 type list struct {
 	q       question
-	users   map[User]bool // asked about already, and the owner
-	seen    map[string]bool
+	asked   map[User]bool // and the owner
+	anybody Level         // what whoever is signed in holds
 	holders []Holder
-	anybody Level // what whoever is signed in has
 }
 
 func (l *list) all() {
 	out := l.q.judge()
 	l.anybody = out.level()
-	if l.q.reign.kind() == KindPub {
-		l.groups(out.rule)
-	} else {
-		l.everyone()
+	if l.q.reign.kind() == KindPub && out.rule != nil {
+		l.groups(&out)
 	}
+	l.everyone()
 	for _, f := range l.q.reign.files {
-		for _, r := range f.rules {
-			for u := range r.names {
-				l.address(u)
-			}
+		for u := range f.names {
+			l.address(u)
 		}
 	}
-	for name := range strings.SplitSeq(l.q.path, "/") { // a template or {useremail} may stand for a name of the path
+	for name := range strings.SplitSeq(l.q.path, "/") { // a template or {useremail} may stand for a name in the path
 		l.address(User(name))
 	}
 }
 
-// groups adds the entries that stand for many, of the rule that decides for whoever is signed in and named nowhere.
-func (l *list) groups(r *rule) {
-	if r == nil {
-		return
-	}
-	add := func(entry string, b bits) {
-		out := verdict{reign: l.q.reign, held: b, ruleFile: l.q.ruleFile}
-		if level := out.level(); level != None {
-			l.holders = append(l.holders, Holder{Entry: entry, Level: level, By: r.from, Pattern: r.pattern})
+// groups adds the entries of the rule that decides for whoever is signed in and named nowhere that stand for many of these.
+func (l *list) groups(out *verdict) {
+	r := out.rule
+	everybody := r.public | r.anyUser
+	levels := map[string]bits{}
+	for _, g := range r.grants {
+		switch e := r.in.entries[g.entry]; e.kind {
+		case entryUser, entryGlob:
+			levels[e.text] |= everybody | bit(g.level)
 		}
 	}
-	if r.anyUser != 0 {
-		add("USER", r.anyUser|r.public)
+	for text, held := range levels {
+		of := verdict{reign: out.reign, rule: r, held: held, ruleFile: out.ruleFile}
+		l.add(text, of.level(), r)
 	}
-	for _, g := range r.globs {
-		add(g.entry, g.bits|r.anyUser|r.public)
-	}
-	l.everyone()
 }
 
 // everyone adds "*".
@@ -94,39 +87,43 @@ func (l *list) everyone() {
 	q := l.q
 	q.vars.user = Anonymous
 	out := q.judge()
-	if by := out.holding(); by != nil && out.level() != None && by.public != 0 {
-		l.holders = append(l.holders, Holder{Entry: "*", Level: out.level(), By: by.from, Pattern: by.pattern})
+	if r := out.holding(); r != nil && r.public != 0 {
+		l.add("*", out.level(), r)
 	}
 }
 
-// address adds u, if a rule that counts for this path names it.
+// address adds u, if a rule that counts for this path is about u in particular.
 func (l *list) address(u User) {
-	if l.users[u] {
+	if l.asked[u] {
 		return
 	}
-	l.users[u] = true
+	l.asked[u] = true
 	if p, err := ParseUser(string(u)); err != nil || p != u {
-		return // nobody signs in so
+		return // nobody signs in by that
 	}
 	q := l.q
-	q.vars.user = u
+	q.vars = vars{user: u, now: q.vars.now}
 	out := q.judge()
-	by := out.holding()
-	if by == nil || !q.singles(&out) || out.level() == None && l.anybody == None {
-		return
+	if r := out.holding(); r != nil && q.singles(&out) && (out.level() != None || l.anybody != None) {
+		l.holders = append(l.holders, Holder{string(u), out.level(), r.from, r.pattern})
 	}
-	l.holders = append(l.holders, Holder{Entry: string(u), Level: out.level(), By: by.from, Pattern: by.pattern})
+}
+
+func (l *list) add(entry string, level Level, r *rule) {
+	if level != None {
+		l.holders = append(l.holders, Holder{entry, level, r.from, r.pattern})
+	}
 }
 
 // singles reports whether a rule that counts in out is about the user of q in particular.
 func (q *question) singles(out *verdict) bool {
-	about := func(r *rule) bool { return r.names[q.vars.user] != 0 || r.matcher.usesUser() }
+	about := func(r *rule) bool { return r.matcher.usesUser() || r.named(r.in.who(q.vars.user)) }
 	if q.reign.kind() == KindPub {
 		return about(out.rule)
 	}
 	for _, f := range q.reign.files {
 		for _, r := range f.rules {
-			if about(r) && r.granted(&q.vars) != 0 && r.matcher.match(inside(f.dir, q.path), &q.vars) {
+			if about(r) && r.granted(f.who(q.vars.user), &q.vars) != 0 && r.matcher.match(inside(f.dir, q.path), &q.vars) {
 				return true
 			}
 		}

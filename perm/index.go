@@ -11,19 +11,19 @@ import (
 )
 
 const (
-	maxSites    = 1024    // datasites remembered; more are possible, and then forgotten together
-	maxFolders  = 1 << 16 // folders remembered of a datasite, of each of the two maps
-	maxOutcomes = 1 << 14
+	maxSites = 1 << 10 // datasites remembered; more are possible, and then forgotten together
+	maxFiles = 1 << 16 // folders of a datasite whose rule files are remembered, or that there are none
 )
 
 // Index answers requests over the rule files of any number of datasites, which load gives per folder, and caches what the
 // rules say (never what limits say) by rule epoch. Its memory is bounded. All methods may be called at the same time.
 type Index struct {
-	load  func(owner User, dir string) ([]Ruleset, error)
-	epoch atomic.Uint64                  // the last one given out; never given twice, so that a number names a datasite and a state of its rules
-	sites atomic.Pointer[map[User]*site] // replaced under mu, read without
-	table func() *table                  // made at the first question by anybody but an owner
-	owner []Step
+	load   func(owner User, dir string) ([]Ruleset, error)
+	epoch  atomic.Uint64                  // the last one given out; never given twice, so that a number names a datasite and a state of its rules
+	ids    atomic.Uint64                  // the last one given to a file or rule
+	sites  atomic.Pointer[map[User]*site] // replaced under mu, read without
+	memory func() *memory                 // made at the first question by anybody but an owner
+	owner  []Step
 
 	mu sync.Mutex // guards replacing sites; nothing else is locked under it
 }
@@ -31,36 +31,24 @@ type Index struct {
 // site is a datasite. A site that was forgotten may still be in use by calls that began before; what they keep is unreachable.
 type site struct {
 	owner User
-	state atomic.Pointer[state] // replaced under mu
+	epoch atomic.Uint64 // moved under mu
 
 	mu  sync.Mutex       // innermost: load is never called under it
 	own map[string]*file // what lies directly in a folder, nil for nothing
 }
 
-// state is what was worked out in one epoch. A new epoch starts with an empty one.
-type state struct {
-	epoch uint64
-
-	mu       sync.RWMutex
-	reigns   map[string]*folder
-	outcomes map[outcome]*Decision
-}
-
 // folder is a folder with its rules worked out. It never changes.
 type folder struct {
-	self *reign // over the folder itself
-	in   *reign // over what is in it
-}
-
-type outcome struct {
-	verdict verdict
-	want    Level
+	epoch uint64
+	dir   string
+	self  *reign // over the folder itself
+	in    *reign // over what is in it
 }
 
 // NewIndex makes an index; load returns the rule files that lie directly in dir, none if there are none. Its error is
 // handed to whoever asked and not remembered.
 func NewIndex(load func(owner User, dir string) ([]Ruleset, error)) *Index {
-	x := &Index{load: load, table: sync.OnceValue(newTable), owner: []Step{{Text: "Owner of path"}}}
+	x := &Index{load: load, memory: sync.OnceValue(newMemory), owner: []Step{{Text: "Owner of path"}}}
 	x.sites.Store(&map[User]*site{})
 	return x
 }
@@ -73,32 +61,26 @@ func (x *Index) Decide(r Request) (Decision, error) {
 		return Decision{Request: r, Allowed: true, Level: Admin, Owner: true, Steps: x.owner}, nil
 	}
 	s := x.site(r.Owner)
-	st := s.state.Load()
-	t := x.table()
-	h := t.hash(st.epoch, &r)
-	if e := t.get(h, st.epoch, &r); e != nil && (e.day == anyDay || e.day == day(r.Now)) {
-		d := *e.d
-		d.Request = r
-		return d, nil
+	epoch := s.epoch.Load()
+	m := x.memory()
+	hash := m.hash(epoch, &r)
+	a := m.answers.get(hash, func(a *answer) bool {
+		return a.epoch == epoch && a.want == r.Want && a.isDir == r.IsDir && a.path == r.Path && a.user == r.User
+	})
+	if a != nil && (a.day == anyDay || a.day == day(r.Now)) {
+		return a.out.decision(r), nil
 	}
-	e, err := x.work(s, st, &r)
+	q, err := x.consider(s, epoch, &r)
 	if err != nil {
 		return Decision{Request: r}, err
 	}
-	t.put(h, e)
-	d := *e.d
-	d.Request = r
-	return d, nil
-}
-
-// work decides without the table.
-func (x *Index) work(s *site, st *state, r *Request) (*entry, error) {
-	q, err := x.consider(s, st, r)
-	if err != nil {
-		return nil, err
+	v := q.judge()
+	f := v.find(r.Want)
+	out := m.outcome(&f)
+	if len(r.Path) <= maxCached {
+		m.answers.put(hash, &answer{epoch: epoch, user: r.User, path: r.Path, want: r.Want, isDir: r.IsDir, day: q.day, out: out})
 	}
-	out := q.judge()
-	return &entry{epoch: st.epoch, user: r.User, path: r.Path, want: r.Want, isDir: r.IsDir, day: q.day, d: st.decision(out, r.Want)}, nil
+	return out.decision(r), nil
 }
 
 // question is a request with all that its answer depends on.
@@ -112,7 +94,7 @@ type question struct {
 }
 
 // consider finds the rules that speak about r.
-func (x *Index) consider(s *site, st *state, r *Request) (question, error) {
+func (x *Index) consider(s *site, epoch uint64, r *Request) (question, error) {
 	if !cleanPath(r.Path) || r.Want > Admin {
 		return question{}, &iofs.PathError{Op: "decide", Path: "/" + string(r.Owner) + "/" + r.Path, Err: iofs.ErrInvalid}
 	}
@@ -121,7 +103,7 @@ func (x *Index) consider(s *site, st *state, r *Request) (question, error) {
 	if !r.IsDir {
 		at = dir
 	}
-	f, err := x.folder(s, st, at)
+	f, err := x.folder(s, epoch, at)
 	if err != nil {
 		return question{}, err
 	}
@@ -149,61 +131,36 @@ func (x *Index) consider(s *site, st *state, r *Request) (question, error) {
 
 func isRuleFile(base string) bool { return base == FilePub || base == FilePerm }
 
-// decision gives the decision for a verdict, the same one for the same verdict.
-func (st *state) decision(out verdict, want Level) *Decision {
-	key := outcome{out, want}
-	st.mu.RLock()
-	d := st.outcomes[key]
-	st.mu.RUnlock()
-	if d != nil {
-		return d
-	}
-	d = out.decide(want)
-	st.mu.Lock()
-	defer st.mu.Unlock()
-	if len(st.outcomes) >= maxOutcomes {
-		clear(st.outcomes)
-	}
-	st.outcomes[key] = d
-	return d
-}
-
 // folder works out the rules of a folder, from the top down.
-func (x *Index) folder(s *site, st *state, dir string) (*folder, error) {
-	st.mu.RLock()
-	f := st.reigns[dir]
-	st.mu.RUnlock()
-	if f != nil {
+func (x *Index) folder(s *site, epoch uint64, dir string) (*folder, error) {
+	m := x.memory()
+	hash := m.folderHash(epoch, dir)
+	if f := m.folders.get(hash, func(f *folder) bool { return f.epoch == epoch && f.dir == dir }); f != nil {
 		return f, nil
 	}
 	above := &reign{}
 	if dir != "" {
 		up, _ := parent(dir)
-		p, err := x.folder(s, st, up)
+		p, err := x.folder(s, epoch, up)
 		if err != nil {
 			return nil, err
 		}
 		above = p.in
 	}
-	f = &folder{self: above, in: above}
+	f := &folder{epoch, dir, above, above}
 	if !above.final {
-		own, err := x.ownFile(s, st, dir)
+		own, err := x.ownFile(s, epoch, dir)
 		if err != nil {
 			return nil, err
 		}
-		f = &folder{self: above.overItself(own), in: above.below(own)}
+		f.self, f.in = above.overItself(own), above.below(own)
 	}
-	st.mu.Lock()
-	defer st.mu.Unlock()
-	if len(st.reigns) >= maxFolders {
-		clear(st.reigns)
-	}
-	st.reigns[dir] = f
+	m.folders.put(hash, f)
 	return f, nil
 }
 
 // ownFile gives the rule file that counts in a folder, loading it if need be.
-func (x *Index) ownFile(s *site, st *state, dir string) (*file, error) {
+func (x *Index) ownFile(s *site, epoch uint64, dir string) (*file, error) {
 	s.mu.Lock()
 	f, known := s.own[dir]
 	s.mu.Unlock()
@@ -212,13 +169,13 @@ func (x *Index) ownFile(s *site, st *state, dir string) (*file, error) {
 	}
 	sets, err := x.load(s.owner, dir)
 	if err != nil {
-		return nil, fmt.Errorf("reading the rules of /%s: %w", strings.TrimSuffix(string(s.owner)+"/"+dir, "/"), err)
+		return nil, fmt.Errorf("reading the rules of %s: %w", shownDir(s.owner, dir), err)
 	}
-	f = choose(s.owner, dir, sets)
+	f = choose(s.owner, dir, sets, &x.ids)
 	s.mu.Lock()
 	defer s.mu.Unlock()
-	if s.state.Load() == st { // else a rule changed since, and this may be from before
-		if len(s.own) >= maxFolders {
+	if s.epoch.Load() == epoch { // else a rule changed since, and this may be from before
+		if len(s.own) >= maxFiles {
 			clear(s.own)
 		}
 		s.own[dir] = f
@@ -238,7 +195,7 @@ func (x *Index) site(owner User) *site {
 		return s
 	}
 	s := &site{owner: owner, own: map[string]*file{}}
-	s.state.Store(x.newState())
+	s.epoch.Store(x.epoch.Add(1))
 	next := map[User]*site{}
 	if len(old) < maxSites {
 		maps.Copy(next, old)
@@ -248,12 +205,8 @@ func (x *Index) site(owner User) *site {
 	return s
 }
 
-func (x *Index) newState() *state {
-	return &state{epoch: x.epoch.Add(1), reigns: map[string]*folder{}, outcomes: map[outcome]*Decision{}}
-}
-
 // Epoch moves with every rule change of that datasite. It may also move when nothing changed.
-func (x *Index) Epoch(owner User) uint64 { return x.site(owner).state.Load().epoch }
+func (x *Index) Epoch(owner User) uint64 { return x.site(owner).epoch.Load() }
 
 // Forget drops what was loaded of a folder: a rule file there changed. It moves the epoch.
 func (x *Index) Forget(owner User, dir string) {
@@ -275,7 +228,7 @@ func (x *Index) turn(owner User, drop func(*site)) {
 	s.mu.Lock()
 	defer s.mu.Unlock()
 	drop(s)
-	s.state.Store(x.newState())
+	s.epoch.Store(x.epoch.Add(1))
 }
 
 // day is the day of t in UTC, since 1970; the present day for the zero time.

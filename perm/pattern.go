@@ -18,6 +18,16 @@ var (
 
 const maxAlternatives = 1000 // a bound on the work that one match can make
 
+// compileUserGlob compiles an entry such as "*@x.org"; templates mean nothing there.
+func compileUserGlob(entry string) (*pubGlob, error) {
+	pieces := []piece{{text: entry}}
+	if err := checkGlob(pieces); err != nil {
+		return nil, err
+	}
+	g := &pubGlob{}
+	return g, g.compileGlob(pieces)
+}
+
 // matcher is a compiled pattern.
 type matcher interface {
 	// match tells whether the pattern covers rel, a clean path relative to the folder of the rule file, "" for that folder.
@@ -25,6 +35,7 @@ type matcher interface {
 	never() bool // matches nothing, whatever is asked
 	usesDate() bool
 	usesUser() bool // covers other paths for other users
+	gate() gate
 }
 
 func compile(kind Kind, pattern string) (matcher, error) {
@@ -74,7 +85,7 @@ func Score(pattern string) int {
 	return score
 }
 
-// form is how a pattern is compared. The common ones are plain comparisons; the rest is the glob library's.
+// form is how a pattern is compared. The common ones are plain comparisons.
 type form uint8
 
 const (
@@ -87,7 +98,8 @@ const (
 	formWithin        // **/lit/**
 	formChild         // lit/head*tail, or head*tail
 	formAnyChild      // **/head*tail
-	formGlob
+	formPath          // name by name
+	formGlob          // the glob library's: with {...}
 )
 
 // pubGlob is a pattern of syft.pub.yaml.
@@ -95,6 +107,7 @@ type pubGlob struct {
 	form       form
 	lit        []piece // the literal part of the common forms
 	head, tail string
+	path       *pathGlob
 	glob       string // formGlob without templates: ready for the library
 	dated      bool
 	personal   bool // holds a template of the user
@@ -126,22 +139,35 @@ func compilePubGlob(pattern string) (*pubGlob, error) {
 			return nil, err
 		}
 	}
+	if isGlob {
+		return g, g.compileGlob(pieces)
+	}
+	g.form, g.lit = formExact, pieces
+	if hopeless(splitSegments(pieces)) {
+		g.form = formNever
+	}
+	return g, nil
+}
+
+// compileGlob finds the form of a valid glob.
+func (g *pubGlob) compileGlob(pieces []piece) (err error) {
+	text := ""
+	for _, p := range pieces {
+		text += p.text
+	}
 	segments := splitSegments(pieces)
 	switch {
 	case hopeless(segments):
 		g.form = formNever
-	case !isGlob:
-		g.form, g.lit = formExact, pieces
-	case strings.ContainsAny(text, `?[{}\`) || !g.plainForm(segments):
+	case !strings.ContainsAny(text, `?[{}\`) && g.plainForm(segments), g.pathForm(pieces):
+	default:
 		g.form, g.lit = formGlob, pieces
 		g.odd = strings.ContainsRune(text, utf8.RuneError)
 		if len(pieces) == 1 && pieces[0].of == noVariable {
-			if g.glob, err = tameClasses(pattern); err != nil {
-				return nil, err
-			}
+			g.glob, err = tameClasses(text)
 		}
 	}
-	return g, nil
+	return err
 }
 
 // checkGlob validates a glob, with a stand-in where templates insert text.
@@ -298,6 +324,51 @@ func (g *pubGlob) plainForm(segments [][]piece) bool {
 	return true
 }
 
+// pathForm compiles a glob without {...} to be compared name by name. It gives up on a class that a template stands in.
+func (g *pubGlob) pathForm(pieces []piece) bool {
+	b := pathBuilder{pathGlob: pathGlob{personal: g.personal, hidden: true}}
+	for k, piece := range pieces {
+		if piece.of != noVariable {
+			b.token(token{piece: piece})
+			continue
+		}
+		for i := 0; i < len(piece.text); i++ {
+			switch c := piece.text[i]; c {
+			case '{', '}':
+				return false
+			case '/':
+				b.slash()
+			case '*':
+				rest := piece.text[i+1:]
+				if b.atStart() && (rest == "*" && k+1 == len(pieces) || strings.HasPrefix(rest, "*/")) {
+					b.all()
+					i++
+					continue
+				}
+				b.star()
+			case '?':
+				b.token(token{kind: tokenAny})
+			case '[':
+				negated, spans, next, err := parseClass(piece.text, i+1)
+				if err != nil {
+					return false
+				}
+				b.token(token{kind: tokenClass, class: &class{negated, spans}})
+				i = next - 1
+			case '\\':
+				if i++; i == len(piece.text) {
+					return false
+				}
+				b.text(piece.text[i : i+1])
+			default:
+				b.text(piece.text[i : i+1])
+			}
+		}
+	}
+	g.form, g.path = formPath, b.glob()
+	return true
+}
+
 // joinSegments puts segments together again, neighbouring text in one piece.
 func joinSegments(segments [][]piece) []piece {
 	var out []piece
@@ -356,6 +427,8 @@ func (g *pubGlob) match(rel string, v *vars) bool {
 	case formAnyChild:
 		rel = rel[strings.LastIndexByte(rel, '/')+1:]
 		return rel != "" && g.wraps(rel)
+	case formPath:
+		return rel != "" && g.path.match(rel, v)
 	case formGlob:
 		return g.matchGlob(rel, v)
 	}

@@ -1,6 +1,9 @@
 package perm
 
-import "slices"
+import (
+	"slices"
+	"sync/atomic"
+)
 
 // reign says which rule files speak for a folder's contents, and for every folder below that has none of its own.
 // It never changes.
@@ -50,16 +53,16 @@ func (g *reign) overItself(own *file) *reign {
 }
 
 // choose picks the file that counts among those of one folder.
-func choose(owner User, dir string, sets []Ruleset) *file {
+func choose(owner User, dir string, sets []Ruleset, ids *atomic.Uint64) *file {
 	var pub, perm *file
 	for _, rs := range sets {
-		f := compileFile(owner, dir, rs)
+		f := compileFile(owner, dir, rs, ids)
 		at := &perm
 		if rs.Kind != KindPerm {
 			at = &pub
 		}
 		if *at != nil {
-			f.broken, f.rules = errTwoFiles, nil
+			f.fail(errTwoFiles)
 		}
 		*at = f
 	}

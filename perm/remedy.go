@@ -20,18 +20,6 @@ type ground struct {
 	kind  Kind
 }
 
-// cause is why a decision is what it is.
-type cause uint8
-
-const (
-	granted   cause = iota
-	noFile          // nothing governs
-	unread          // the file that governs is broken
-	noMatch         // no rule of it matches
-	notListed       // the rule that decides does not give the user the level
-	overLimit       // it does, but not for such a file
-)
-
 // Remedy tells what would turn a refusal into a permission. It is false for what is allowed already, for refusals that no
 // rule made, and where no grant would do: a rule file that must be repaired first, and a limit; then File and Text are set,
 // and nothing else is to be relied on.

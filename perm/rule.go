@@ -5,10 +5,12 @@ import (
 	"fmt"
 	"slices"
 	"strings"
+	"sync/atomic"
 )
 
 // file is a rule file, compiled.
 type file struct {
+	id       uint64 // no other file or rule of the index has it
 	dir      string // below the datasite
 	shown    string // "/owner@x.org/dir/syft.pub.yaml", as reasons name it
 	shownDir string // "/owner@x.org/dir"
@@ -16,41 +18,59 @@ type file struct {
 	terminal bool
 	broken   error
 	rules    []*rule // syft.pub.yaml: most specific first; syftperm.yaml: as written
-	dated    bool    // some pattern depends on the date
-	beside   *file   // the syftperm.yaml of the same folder, which plays no part
+	gates    []gate  // syft.pub.yaml: of each rule
+	entries  []entry // of all lists, each once
+	names    map[User]int32
+	dated    bool  // some pattern depends on the date
+	personal bool  // some pattern depends on the user
+	beside   *file // the syftperm.yaml of the same folder, which plays no part
 	from     Source
 }
 
 // rule is one rule of a file, compiled.
 type rule struct {
+	id      uint64
 	in      *file
 	nth     int // 1-based, as written
 	pattern string
 	matcher matcher
 	deny    bool
-	names   map[User]bits // entries without wildcard
-	globs   []userGlob
-	grants  map[Level][]string // as written
-	public  bits               // what "*" is given
-	anyUser bits               // what USER is given
-	all     bits               // every level that has an entry at all
+	globs   bool    // some entry is a glob
+	public  bits    // what "*" is given
+	anyUser bits    // what USER is given
+	grants  []grant // level by level, each in the order of its list
 	limits  Limits
 	from    Source
 }
 
-// userGlob is an entry of a list with wildcards.
-type userGlob struct {
-	entry string // as written
-	glob  *pubGlob
-	bits  bits
+// entry is an entry of a list of users.
+type entry struct {
+	text string
+	kind entryKind
+	glob *pubGlob
+}
+
+type entryKind uint8
+
+const (
+	entryName entryKind = iota
+	entryGlob
+	entryUser // USER
+	entryAll  // *
+	entryNone // a glob that is not valid: names nobody
+)
+
+// grant is one mention of an entry in a list.
+type grant struct {
+	entry int32 // in file.entries
+	level Level
 }
 
 // bits is a set of levels.
 type bits uint8
 
-func bit(l Level) bits            { return 1 << l }
-func (b bits) has(l Level) bool   { return b&bit(l) != 0 }
-func (b bits) within(o bits) bool { return b&^o == 0 }
+func bit(l Level) bits          { return 1 << l }
+func (b bits) has(l Level) bool { return b&bit(l) != 0 }
 func (b bits) highest() (top Level) {
 	for l := Read; l <= Admin; l++ {
 		if b.has(l) {
@@ -63,8 +83,8 @@ func (b bits) highest() (top Level) {
 var errTwoFiles = errors.New("two rule files of the same name")
 
 // compileFile never fails: what cannot be compiled is a broken file, which leaves its folder to the owner.
-func compileFile(owner User, dir string, rs Ruleset) *file {
-	f := &file{dir: dir, kind: rs.Kind, terminal: rs.Terminal && rs.Kind == KindPub, broken: rs.Broken, from: rs.From}
+func compileFile(owner User, dir string, rs Ruleset, ids *atomic.Uint64) *file {
+	f := &file{id: ids.Add(1), dir: dir, kind: rs.Kind, terminal: rs.Terminal && rs.Kind == KindPub, broken: rs.Broken, from: rs.From}
 	f.shownDir = shownDir(owner, dir)
 	f.shown = f.shownDir + "/" + rs.Kind.String()
 	if f.from.File == "" {
@@ -76,86 +96,107 @@ func compileFile(owner User, dir string, rs Ruleset) *file {
 	if f.broken != nil {
 		return f
 	}
-	for i := range rs.Rules {
-		r, err := compileRule(f, i+1, &rs.Rules[i])
-		if err != nil {
-			f.broken, f.rules = err, nil
-			return f
-		}
-		f.dated = f.dated || r.matcher.usesDate()
-		f.rules = append(f.rules, r)
-	}
-	if f.kind == KindPub {
-		slices.SortStableFunc(f.rules, func(a, b *rule) int { return Score(b.pattern) - Score(a.pattern) })
+	if err := f.compileRules(rs.Rules, ids); err != nil {
+		f.fail(err)
 	}
 	return f
 }
 
-func compileRule(f *file, nth int, src *Rule) (*rule, error) {
+// fail makes f a broken file.
+func (f *file) fail(err error) {
+	f.broken, f.rules, f.gates, f.entries, f.names = err, nil, nil, nil, nil
+}
+
+func (f *file) compileRules(rules []Rule, ids *atomic.Uint64) error {
+	f.rules = make([]*rule, 0, len(rules))
+	index := map[string]int32{} // of entries
+	for i := range rules {
+		r, err := f.compileRule(i+1, &rules[i], index)
+		if err != nil {
+			return wrongPattern(rules[i].Pattern, err)
+		}
+		r.id = ids.Add(1)
+		f.dated = f.dated || r.matcher.usesDate()
+		f.personal = f.personal || r.matcher.usesUser()
+		f.rules = append(f.rules, r)
+	}
+	f.names = make(map[User]int32, len(f.entries))
+	for i, e := range f.entries {
+		if e.kind == entryName {
+			f.names[User(e.text)] = int32(i)
+		}
+	}
+	if f.kind == KindPub {
+		slices.SortStableFunc(f.rules, func(a, b *rule) int { return Score(b.pattern) - Score(a.pattern) })
+		f.gates = make([]gate, len(f.rules))
+		for i, r := range f.rules {
+			f.gates[i] = r.matcher.gate()
+		}
+	}
+	return nil
+}
+
+func (f *file) compileRule(nth int, src *Rule, index map[string]int32) (*rule, error) {
 	m, err := compile(f.kind, src.Pattern)
 	if err != nil {
-		return nil, wrongPattern(src.Pattern, err)
+		return nil, err
 	}
-	r := &rule{in: f, nth: nth, pattern: src.Pattern, matcher: m, deny: src.Deny, grants: src.Grants, limits: src.Limits, from: src.From}
-	if r.deny && f.kind == KindPub {
-		return nil, wrongPattern(src.Pattern, errors.New("a rule of syft.pub.yaml cannot take rights away"))
+	if src.Deny && f.kind == KindPub {
+		return nil, errors.New("a rule of syft.pub.yaml cannot take rights away")
 	}
+	r := &rule{in: f, nth: nth, pattern: src.Pattern, matcher: m, deny: src.Deny, limits: src.Limits, from: src.From}
 	if r.from.File == "" {
 		r.from.File = f.from.File
 	}
+	n := 0
 	for level, entries := range src.Grants {
 		if level < Read || level > Admin {
-			return nil, wrongPattern(src.Pattern, fmt.Errorf("unknown level %d", level))
+			return nil, fmt.Errorf("unknown level %d", level)
 		}
-		for _, e := range entries {
-			r.addEntry(f.kind, e, bit(level))
+		n += len(entries)
+	}
+	r.grants = make([]grant, 0, n)
+	for level := Read; level <= Admin; level++ {
+		for _, text := range src.Grants[level] {
+			i, known := index[text]
+			if !known {
+				i = int32(len(f.entries))
+				index[text] = i
+				f.entries = append(f.entries, compileEntry(f.kind, text))
+			}
+			r.grant(i, level)
 		}
 	}
 	return r, nil
 }
 
-func (r *rule) addEntry(kind Kind, entry string, b bits) {
-	r.all |= b
+func compileEntry(kind Kind, text string) entry {
 	switch {
-	case entry == "*":
-		r.public |= b
-	case kind == KindPub && entry == "USER":
-		r.anyUser |= b
-	case kind == KindPub && strings.ContainsAny(entry, "*?[]"):
-		if !strings.ContainsAny(entry, "*?[") { // a lone "]" is a character
-			r.addName(entry, b)
-			return
+	case text == "*":
+		return entry{text: text, kind: entryAll}
+	case kind == KindPub && text == "USER":
+		return entry{text: text, kind: entryUser}
+	case kind == KindPub && strings.ContainsAny(text, "*?["): // a lone "]" is a character
+		g, err := compileUserGlob(text)
+		if err != nil {
+			return entry{text: text, kind: entryNone} // lists only grant, so this opens nothing
 		}
-		// An entry that is no valid glob names nobody. Lists only grant, so this opens nothing.
-		if g, err := compileUserGlob(entry); err == nil {
-			r.globs = append(r.globs, userGlob{entry, g, b})
-		}
-	default:
-		r.addName(entry, b)
+		return entry{text: text, kind: entryGlob, glob: g}
 	}
+	return entry{text: text}
 }
 
-func (r *rule) addName(entry string, b bits) {
-	if r.names == nil {
-		r.names = map[User]bits{}
+// grant adds an entry of the file to the list of a level.
+func (r *rule) grant(i int32, level Level) {
+	r.grants = append(r.grants, grant{i, level})
+	switch r.in.entries[i].kind {
+	case entryAll:
+		r.public |= bit(level)
+	case entryUser:
+		r.anyUser |= bit(level)
+	case entryGlob:
+		r.globs = true
 	}
-	r.names[User(entry)] |= b
-}
-
-// compileUserGlob compiles an entry such as "*@x.org"; templates mean nothing there.
-func compileUserGlob(entry string) (*pubGlob, error) {
-	if err := checkGlob([]piece{{text: entry}}); err != nil {
-		return nil, err
-	}
-	glob, err := tameClasses(entry)
-	if err != nil {
-		return nil, err
-	}
-	g := &pubGlob{form: formGlob, glob: glob}
-	if head, tail, one := strings.Cut(entry, "*"); one && !strings.ContainsAny(head+tail, `*?[]{}\`) {
-		g.form, g.head, g.tail = formChild, head, tail
-	}
-	return g, nil
 }
 
 // CheckUser tells what is wrong with an entry of a list of users with wildcards: nil for any other entry.
@@ -167,17 +208,61 @@ func CheckUser(entry string) error {
 	return err
 }
 
-// granted gives the levels whose lists name u.
-func (r *rule) granted(v *vars) bits {
+// who finds u among the names of the lists, -1 for nowhere.
+func (f *file) who(u User) int32 {
+	if i, ok := f.names[u]; ok {
+		return i
+	}
+	return -1
+}
+
+// anybody reports whether r names anybody at all.
+func (r *rule) anybody() bool { return len(r.grants) > 0 }
+
+// granted gives the levels whose lists name the user, whom file.who found.
+func (r *rule) granted(who int32, v *vars) bits {
 	got := r.public
 	if v.user.nobody() {
 		return got
 	}
-	got |= r.anyUser | r.names[v.user]
-	for _, g := range r.globs {
-		if !g.bits.within(got) && g.glob.match(string(v.user), v) {
-			got |= g.bits
+	got |= r.anyUser
+	if who < 0 && !r.globs {
+		return got
+	}
+	for _, g := range r.grants {
+		switch {
+		case g.entry == who:
+			got |= bit(g.level)
+		case r.globs && !got.has(g.level):
+			if e := &r.in.entries[g.entry]; e.kind == entryGlob && e.glob.match(string(v.user), v) {
+				got |= bit(g.level)
+			}
 		}
 	}
 	return got
+}
+
+// named reports whether an entry of r is the address at who.
+func (r *rule) named(who int32) bool {
+	return who >= 0 && slices.ContainsFunc(r.grants, func(g grant) bool { return g.entry == who })
+}
+
+// lists gives the lists as written.
+func (r *rule) lists() map[Level][]string {
+	m := map[Level][]string{}
+	for _, g := range r.grants {
+		m[g.level] = append(m[g.level], r.in.entries[g.entry].text)
+	}
+	return m
+}
+
+// first gives the rule of a syft.pub.yaml that decides on rel, a path below its folder.
+func (f *file) first(rel string, v *vars) *rule {
+	k := knock(rel)
+	for i := range f.gates {
+		if f.gates[i].lets(k) && f.rules[i].matcher.match(rel, v) {
+			return f.rules[i]
+		}
+	}
+	return nil
 }

@@ -14,6 +14,14 @@ import (
 type vars struct {
 	user User
 	now  time.Time // UTC
+	hash string    // of user, once it was asked for
+}
+
+func (v *vars) userHash() string {
+	if v.hash == "" {
+		v.hash = hexHash(string(v.user))
+	}
+	return v.hash
 }
 
 type variable uint8
@@ -62,7 +70,7 @@ func (p piece) value(v *vars) string {
 	case varEmail:
 		s = string(v.user)
 	case varHash:
-		s = hexHash(string(v.user))[:hashDigits]
+		s = v.userHash()[:hashDigits]
 	case varYear:
 		s = fmt.Sprintf("%04d", v.now.Year())
 	case varMonth:

@@ -88,37 +88,38 @@ func (x *Index) Trace(r Request) (Trace, error) {
 		return t, err
 	}
 	s := x.site(r.Owner)
-	st := s.state.Load()
-	q, err := x.consider(s, st, &r)
+	epoch := s.epoch.Load()
+	q, err := x.consider(s, epoch, &r)
 	if err != nil {
 		return t, err
 	}
 	var decider *rule
 	if !d.Owner {
-		out := q.judge()
-		decider = out.decider(r.Want)
+		v := q.judge()
+		decider = v.find(r.Want).rule
 	}
 	for _, f := range q.reign.files {
+		who := f.who(r.User)
 		for _, src := range f.rules {
-			mine := src.granted(&q.vars)
+			mine := src.granted(who, &q.vars)
 			tr := TracedRule{From: src.from, Pattern: src.pattern, Deny: src.deny, Matched: src.matcher.match(inside(f.dir, r.Path), &q.vars),
-				Names: mine != 0, Decides: src == decider, Level: mine.highest(), Grants: src.grants}
+				Names: mine != 0, Decides: src == decider, Level: mine.highest(), Grants: src.lists()}
 			if f.kind == KindPub {
 				tr.Score = Score(src.pattern)
 			}
 			t.Rules = append(t.Rules, tr)
 		}
 	}
-	t.Files, err = x.tracedFiles(s, st, q.reign, &r)
+	t.Files, err = x.tracedFiles(s, epoch, q.reign, &r)
 	return t, err
 }
 
 // tracedFiles gives the rule files on the way to the path of r, with the parts that they play where g reigns.
-func (x *Index) tracedFiles(s *site, st *state, g *reign, r *Request) ([]TracedFile, error) {
+func (x *Index) tracedFiles(s *site, epoch uint64, g *reign, r *Request) ([]TracedFile, error) {
 	var all []TracedFile
 	ended := FileRole(0) // what makes deeper files play no part
 	for dir := range wayTo(r) {
-		f, err := x.ownFile(s, st, dir)
+		f, err := x.ownFile(s, epoch, dir)
 		if err != nil {
 			return nil, err
 		}

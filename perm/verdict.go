@@ -2,8 +2,7 @@ package perm
 
 import "strings"
 
-// verdict is what the rules say about a path and a user, before a level is asked for. It holds everything that the reasons
-// need, and nothing that differs between paths that are treated alike, so that decisions can be shared.
+// verdict is what the rules say about a path and a user, before a level is asked for.
 type verdict struct {
 	reign    *reign
 	rule     *rule            // the rule that matched; syftperm.yaml: the last that applied, or one that matched for others only
@@ -12,20 +11,22 @@ type verdict struct {
 	by       [Admin + 1]*rule // syftperm.yaml: the last rule that set or cleared each bit
 	applied  bool             // syftperm.yaml: some rule was for this user
 	ruleFile bool             // the path is a rule file: create and write need admin
-	nearby   *file            // the rule file that speaks, if it is in the target's own folder, or in the target itself
+	nearby   *file            // the rule file that governs, if it is in the target's own folder, or in the target itself
 }
 
 // judge applies the rules.
 func (q *question) judge() verdict {
 	out := verdict{reign: q.reign, ruleFile: q.ruleFile, nearby: q.nearby}
-	rel, v, last := q.path, &q.vars, q.reign.last()
+	last := q.reign.last()
 	switch {
 	case last == nil || last.broken != nil:
 	case last.kind == KindPub:
-		out.judgePub(last, inside(last.dir, rel), v)
+		if r := last.first(inside(last.dir, q.path), &q.vars); r != nil {
+			out.rule, out.held, out.public = r, r.granted(last.who(q.vars.user), &q.vars), r.public
+		}
 	default:
 		for _, f := range q.reign.files {
-			out.judgePerm(f, inside(f.dir, rel), v)
+			out.apply(f, inside(f.dir, q.path), &q.vars)
 		}
 	}
 	return out
@@ -39,20 +40,11 @@ func inside(dir, rel string) string {
 	return strings.TrimPrefix(rel[len(dir):], "/")
 }
 
-func (out *verdict) judgePub(f *file, rel string, v *vars) {
+// apply adds what the rules of a syftperm.yaml give and take away.
+func (out *verdict) apply(f *file, rel string, v *vars) {
+	who := f.who(v.user)
 	for _, r := range f.rules {
-		if r.matcher.match(rel, v) {
-			out.rule = r
-			out.held = r.granted(v)
-			out.public = r.public
-			return
-		}
-	}
-}
-
-func (out *verdict) judgePerm(f *file, rel string, v *vars) {
-	for _, r := range f.rules {
-		mine := r.granted(v)
+		mine := r.granted(who, v)
 		if mine == 0 {
 			if out.rule == nil && r.matcher.match(rel, v) {
 				out.rule = r
@@ -104,25 +96,69 @@ func (out *verdict) level() Level {
 	return None
 }
 
-// decider is the rule that an answer about want stands on, nil if there is none.
-func (out *verdict) decider(want Level) *rule {
-	if out.reign.kind() == KindPub || !out.applied {
-		return out.rule
+// find tells what the verdict comes to for want.
+func (out *verdict) find(want Level) finding {
+	f := finding{gov: out.reign.last(), rule: out.rule, want: want, ruleFile: out.ruleFile}
+	switch {
+	case f.gov == nil:
+		f.cause = noFile
+	case f.gov.broken != nil:
+		f.cause = unread
+	case out.rule == nil:
+		f.cause = noMatch
+	case f.gov.kind == KindPub:
+		f.level = out.level()
+		out.findPub(&f)
+	default:
+		f.level = out.level()
+		out.findPerm(&f)
 	}
-	need := out.need(want)
-	if out.reaches(need) && out.held.has(Admin) {
-		need = Admin
-	}
-	if r := out.by[need]; r != nil {
-		return r
-	}
-	return out.rule // it names the user, for other rights
+	f.near = f.rule != nil && f.rule.in == out.nearby
+	return f
 }
 
-// holding is the rule that gives the user what is held, nil if none is for the user.
+func (out *verdict) findPub(f *finding) {
+	need := out.need(f.want)
+	switch top := out.held.highest(); {
+	case top >= need:
+		f.top = top
+		f.public = out.public.highest() >= need
+	case top == None:
+		f.cause = notListed
+	default:
+		f.cause = tooLow
+	}
+}
+
+func (out *verdict) findPerm(f *finding) {
+	need := out.need(f.want)
+	switch {
+	case !out.applied:
+		f.cause = notListed
+	case out.reaches(need):
+		f.top = need
+		if out.held.has(Admin) {
+			f.top = Admin
+		}
+		f.rule = out.by[f.top]
+		f.public = out.public.has(f.top)
+	case out.by[need] == nil:
+		f.cause = tooLow
+	case out.by[need].deny:
+		f.rule, f.cause = out.by[need], disallowed
+	default:
+		f.rule, f.cause = out.by[need], needsRead
+		if r := out.by[Read]; r != nil && r.deny {
+			f.reader = r
+		}
+	}
+}
+
+// holding is the rule that gives what is held, or takes it away; nil if none is for the user.
 func (out *verdict) holding() *rule {
 	if level := out.level(); level != None {
-		return out.decider(level)
+		f := out.find(level)
+		return f.rule
 	}
 	if out.reign.kind() == KindPerm && !out.applied {
 		return nil
