@@ -40,7 +40,7 @@ func (r *reader) document(src []byte) (*yaml.Node, error) {
 	if second, err := next(dec); !errors.Is(err, io.EOF) {
 		p := Problem{Line: second.Line, Column: second.Column, Text: "it holds more than one document", Hint: "only one is allowed: put all rules into it and remove the --- line"}
 		if err != nil {
-			p.Line = yamlProblem(src, err).Line
+			p.Line, p.Column = yamlProblem(src, err).Line, 0
 		}
 		return nil, r.failAt(p)
 	}
@@ -101,22 +101,44 @@ var (
 	yamlAnchor = regexp.MustCompile(`^unknown anchor '(.*)' referenced$`)
 )
 
-// yamlProblem puts an error of the library into our form. The library names no line if it is the first, and none for an
-// anchor that does not exist.
+// yamlProblem puts an error of the library into our form.
 func yamlProblem(src []byte, err error) Problem {
 	text := strings.TrimPrefix(err.Error(), "yaml: ")
-	p := Problem{Line: 1, Text: text, Hint: yamlHint}
-	if m := yamlLine.FindStringSubmatch(text); m != nil {
-		p.Line, _ = strconv.Atoi(m[1])
-		p.Text = text[len(m[0]):]
-	} else if m := yamlAnchor.FindStringSubmatch(text); m != nil {
+	if m := yamlAnchor.FindStringSubmatch(text); m != nil { // the library does not say where
 		if i := bytes.Index(src, []byte("*"+m[1])); i >= 0 {
 			return at(src, i, text, "name an anchor that stands above, or put text that begins with * into quotes")
 		}
 	}
+	p := Problem{Line: 1, Hint: yamlHint}
+	if m := yamlLine.FindStringSubmatch(text); m != nil {
+		p.Line, _ = strconv.Atoi(m[1])
+		text = text[len(m[0]):]
+	}
+	p.Text = "it is not valid YAML: " + clip(text)
 	p.Line = min(p.Line, bytes.Count(src, []byte("\n"))+1)
-	p.Text = "it is not valid YAML: " + clip(p.Text)
+	if line, ok := firstBad(src); ok {
+		p.Line = line
+	}
 	return p
+}
+
+// firstBad gives the line behind the longest run of whole lines that is valid by itself. The library mostly names the line on
+// which the enclosing list or mapping begins. It gives up on a text that takes too much work.
+func firstBad(src []byte) (line int, ok bool) {
+	const enough = 1 << 20 // bytes parsed
+	end, done := len(src), 0
+	for {
+		end = bytes.LastIndexByte(src[:max(end-1, 0)], '\n') + 1
+		if end == 0 {
+			return 1, true
+		}
+		if done += end; done > enough {
+			return 0, false
+		}
+		if _, err := next(yaml.NewDecoder(bytes.NewReader(src[:end]))); err == nil || errors.Is(err, io.EOF) {
+			return bytes.Count(src[:end], []byte("\n")) + 1, true
+		}
+	}
 }
 
 // tooDeep finds a node that lies deeper than is allowed. Aliases are not followed: those that matter are counted where they are used.

@@ -1,9 +1,6 @@
 package rulefile_test
 
 import (
-	"errors"
-	"fmt"
-	iofs "io/fs"
 	"os"
 	"path/filepath"
 	"reflect"
@@ -84,102 +81,6 @@ func TestMergeKeys(t *testing.T) {
 		if diff := cmp.Diff(want[i], r.Grants); diff != "" {
 			t.Error(diff)
 		}
-	}
-}
-
-// TestParseRefuses also holds that every refusal says where: file, field, line.
-func TestParseRefuses(t *testing.T) {
-	rule := func(s string) string { return "rules:\n- pattern: a\n  access: {}\n" + s }
-	many := func(one string, n int) string { return strings.Repeat(one, n) }
-	bomb := "a0: &a0 [x, x, x, x, x, x, x, x, x, x]\n"
-	for i := range 12 {
-		bomb += fmt.Sprintf("a%d: &a%d [%s*a%d]\n", i+1, i+1, strings.Repeat(fmt.Sprintf("*a%d, ", i), 9), i)
-	}
-	tests := []struct {
-		name, src, where string // where: what the message holds beside the file; for syftperm.yaml the name begins with "old"
-	}{
-		{"list", "- a\n", "line 1"},
-		{"scalar", "public\n", "line 1"},
-		{"two documents", "rules: []\n---\n", "more than one document"},
-		{"bad second document", "rules: []\n--- [\n", "more than one document"},
-		{"duplicate top key", "rules: []\nterminal: true\nrules: []\n", "line 3, column 1: rules:"},
-		{"duplicate access key", "rules:\n- pattern: a\n  access: {read: [a@x.org], read: []}\n", "rules[0].access.read"},
-		{"duplicate rule key", rule("  access: {}\n"), "line 4, column 3: rules[0].access"},
-		{"null rule", "rules:\n- pattern: a\n  access: {}\n-\n", "rules[1]"},
-		{"rule list", "rules:\n- [a]\n", "rules[0]"},
-		{"pattern null", "rules:\n- pattern: ~\n  access: {}\n", "rules[0].pattern"},
-		{"pattern list", "rules:\n- pattern: [a]\n  access: {}\n", "rules[0].pattern"},
-		{"pattern missing", "rules:\n- access: {}\n", "rules[0]"},
-		{"pattern binary", "rules:\n- pattern: !!binary aGk=\n  access: {}\n", "rules[0].pattern"},
-		{"bad glob", "rules:\n- pattern: 'a[*'\n  access: {}\n", "line 2, column 12: rules[0].pattern"},
-		{"bad template", "rules:\n- pattern: '{{.User}}'\n  access: {}\n", "rules[0].pattern"},
-		{"access list", "rules:\n- pattern: a\n  access: [read]\n", "rules[0].access"},
-		{"access scalar", "rules:\n- pattern: a\n  access: read\n", "rules[0].access"},
-		{"list scalar", "rules:\n- pattern: a\n  access: {read: bob@x.org}\n", "rules[0].access.read"},
-		{"list mapping", "rules:\n- pattern: a\n  access: {read: {bob@x.org: 1}}\n", "rules[0].access.read"},
-		{"nested list", "rules:\n- pattern: a\n  access: {read: [[bob@x.org]]}\n", "rules[0].access.read"},
-		{"terminal quoted", "terminal: 'true'\n", "terminal"},
-		{"terminal quoted yes", "terminal: \"yes\"\n", "terminal"},
-		{"terminal number", "terminal: 1\n", "terminal"},
-		{"terminal word", "terminal: maybe\n", "terminal"},
-		{"limit negative", rule("  limits: {maxFileSize: -1}\n"), "rules[0].limits.maxFileSize"},
-		{"limit fraction", rule("  limits: {maxFileSize: 1.5}\n"), "rules[0].limits.maxFileSize"},
-		{"limit text", rule("  limits: {maxFiles: '3'}\n"), "rules[0].limits.maxFiles"},
-		{"limit too large", rule("  limits: {maxFiles: 99999999999999999999}\n"), "rules[0].limits.maxFiles"},
-		{"limit twice", rule("  limits: {maxFileSize: 1, max_file_size: 2}\n"), "rules[0].limits.max_file_size"},
-		{"limit bool", rule("  limits: {allowDirs: 'no'}\n"), "rules[0].limits.allowDirs"},
-		{"limits list", rule("  limits: [1]\n"), "rules[0].limits"},
-		{"complex key", "? [a]\n: b\n", "line 1"},
-		{"unknown anchor", "rules: *a\n", "anchor"},
-		{"not UTF-8", "rules: []\n# \xff\n", "UTF-8"},
-		{"UTF-16", "\xff\xfer\x00u\x00l\x00e\x00s\x00:\x00", "UTF-8"},
-		{"tab", "rules:\n\t- a\n", "line 2"},
-		{"too large", "# " + many("x", rulefile.MaxSize), "larger"},
-		{"too many rules", "r: &r {pattern: a, access: {}}\nrules: [" + many("*r,", rulefile.MaxRules+1) + "]\n", "rules"},
-		{"alias bomb in rules", bomb + "rules:\n- pattern: a\n  access:\n    read: *a12\n", "rules[0].access.read"},
-		{"alias in itself", "rules: &r [*r]\n", "rules[0]"},
-		{"merge in itself", "rules:\n- &r {<<: [*r, *r, *r], pattern: a, access: {}}\n", "rules[0]"},
-		{"merge of a scalar", "<<: 7\n", "mapping"},
-		{"wide aliases", "u: &u [" + many("a@x.org,", 1000) + "]\nl: &l {pattern: a, access: {read: *u, write: *u, create: *u, admin: *u}}\nrules: [" + many("*l,", 5000) + "]\n", "aliases"},
-
-		{"old empty", "", "empty"},
-		{"old comment", "# nothing\n", "empty"},
-		{"old null", "~\n", "empty"},
-		{"old mapping", "{}\n", "line 1"},
-		{"old permission", "- {path: a, permission: read, user: '*'}\n", "[0].permission"},
-		{"old unknown key", "- {path: a, permissions: read, user: '*', note: x}\n", "[0].note"},
-		{"old null type", "- {path: a, permissions: read, user: '*', type: }\n", "[0].type"},
-		{"old capital type", "- {path: a, permissions: read, user: '*', type: Allow}\n", "[0].type"},
-		{"old allow and type", "- {path: a, permissions: read, user: '*', type: allow, allow: true}\n", "[0].allow"},
-		{"old allow word", "- {path: a, permissions: read, user: '*', allow: maybe}\n", "[0].allow"},
-		{"old allow null", "- {path: a, permissions: read, user: '*', allow: }\n", "[0].allow"},
-		{"old null permissions", "- {path: a, permissions: , user: '*'}\n", "[0].permissions"},
-		{"old unknown right", "- {path: a, permissions: [read, list], user: '*'}\n", "[0].permissions"},
-		{"old blank in user", "- {path: a, permissions: read, user: 'a b@x.org'}\n", "[0].user"},
-		{"old two ats", "- {path: a, permissions: read, user: 'a@b@x.org'}\n", "[0].user"},
-		{"old no local part", "- {path: a, permissions: read, user: '@x.org'}\n", "[0].user"},
-		{"old class", "- {path: 'a[b]', permissions: read, user: '*'}\n", "[0].path"},
-		{"old up", "- {path: 'a/../b', permissions: read, user: '*'}\n", "[0].path"},
-		{"old email behind stars", "- {path: '**/{useremail}', permissions: read, user: '*'}\n", "[0].path"},
-	}
-	for _, tt := range tests {
-		t.Run(tt.name, func(t *testing.T) {
-			name, kind := pubName, perm.KindPub
-			if strings.HasPrefix(tt.name, "old") {
-				name, kind = permName, perm.KindPerm
-			}
-			rs, _, err := rulefile.Parse(name, []byte(tt.src))
-			var e *rulefile.Error
-			if !errors.As(err, &e) || !errors.Is(err, iofs.ErrInvalid) {
-				t.Fatalf("error %v", err)
-			}
-			if e.File != name || !strings.Contains(err.Error(), tt.where) || len(err.Error()) > 500 {
-				t.Errorf("message %q does not hold %q", err, tt.where)
-			}
-			if rs.Broken != err || rs.Kind != kind || rs.From.File != name || len(rs.Rules) != 0 || rs.Terminal {
-				t.Errorf("ruleset %+v", rs)
-			}
-		})
 	}
 }
 
