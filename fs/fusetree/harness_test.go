@@ -11,6 +11,7 @@ import (
 	"os"
 	"os/exec"
 	"path/filepath"
+	"runtime"
 	"strings"
 	"sync"
 	"syscall"
@@ -40,6 +41,13 @@ func TestMain(m *testing.M) {
 	if spec := os.Getenv(serveEnv); spec != "" {
 		if err := serveMain(spec); err != nil {
 			fmt.Println("error:", err)
+			os.Exit(1)
+		}
+		os.Exit(0)
+	}
+	if name := os.Getenv(lockEnv); name != "" {
+		if err := lockMain(name); err != nil {
+			fmt.Println(err)
 			os.Exit(1)
 		}
 		os.Exit(0)
@@ -143,6 +151,9 @@ func serveMain(text string) error {
 			m.s.nodes.mu.RLock()
 			fmt.Println(len(m.s.nodes.byID))
 			m.s.nodes.mu.RUnlock()
+		case "waiting": // how many requests wait for a lock
+			stacks := make([]byte, 1<<20)
+			fmt.Println(strings.Count(string(stacks[:runtime.Stack(stacks, true)]), ").SetLkw("))
 		case "changed": // by somebody who works on the real directory
 			p, err := datasite.Parse(f[1])
 			if err != nil {

@@ -37,31 +37,15 @@ func posixLock(f *os.File, typ int16) error {
 	return unix.FcntlFlock(f.Fd(), unix.F_SETLK, &unix.Flock_t{Type: typ})
 }
 
-// TestLocksOfOneProcess is why FcntlFlockLocksFile is left out: on a plain folder it is as on a mount, where cases looks.
+// TestLocksOfOneProcess is why FcntlFlockLocksFile is left out where locks are local: on a plain folder it is as on a mount, where cases looks.
 func TestLocksOfOneProcess(t *testing.T) { locksOfOneProcess(t, t.TempDir()) }
 
 // locksOfOneProcess checks that POSIX locks are between processes: a second one of the same process is given, through
 // whatever descriptor, while another process is refused until both are gone.
 func locksOfOneProcess(t *testing.T, at string) {
 	name := filepath.Join(at, "locked by a process")
-	var two [2]*os.File
-	for i := range two {
-		f, err := os.OpenFile(name, os.O_RDWR|os.O_CREATE, 0o644)
-		if err != nil {
-			t.Fatal(err)
-		}
-		defer f.Close()
-		two[i] = f
-	}
-	another := func() string {
-		cmd := exec.Command("/proc/self/exe")
-		cmd.Env, cmd.Dir = append(os.Environ(), lockEnv+"="+name, "GORACE=atexit_sleep_ms=0"), "/"
-		out, err := cmd.CombinedOutput()
-		if err != nil {
-			t.Fatalf("another process: %v, %s", err, out)
-		}
-		return string(out)
-	}
+	two := openTwice(t, name)
+	another := func() string { return another(t, name) }
 	if err := posixLock(two[0], unix.F_WRLCK); err != nil {
 		t.Fatalf("lock: %v", err)
 	}
@@ -79,6 +63,72 @@ func locksOfOneProcess(t *testing.T, at string) {
 	}
 	if got := another(); got != "locked" {
 		t.Errorf("another process, unlocked: %s, want a lock", got)
+	}
+}
+
+// openTwice opens one file twice, until the test ends.
+func openTwice(t *testing.T, name string) (two [2]*os.File) {
+	t.Helper()
+	for i := range two {
+		f, err := os.OpenFile(name, os.O_RDWR|os.O_CREATE, 0o644)
+		if err != nil {
+			t.Fatal(err)
+		}
+		t.Cleanup(func() { f.Close() })
+		two[i] = f
+	}
+	return two
+}
+
+// another is what a process that is not this one gets when it locks the file for writing.
+func another(t *testing.T, name string) string {
+	t.Helper()
+	cmd := exec.Command("/proc/self/exe")
+	cmd.Env, cmd.Dir = append(os.Environ(), lockEnv+"="+name, "GORACE=atexit_sleep_ms=0"), "/"
+	out, err := cmd.CombinedOutput()
+	if err != nil {
+		t.Fatalf("another process: %v, %s", err, out)
+	}
+	return string(out)
+}
+
+// sharedLocks checks what is different where locks are shared: a second lock of the same process is refused through another
+// descriptor, as FcntlFlockLocksFile wants it, and programs on the backing tree are refused too. A close of one descriptor
+// leaves the lock that was taken through the other, which natively it does not.
+func sharedLocks(t *testing.T, tg target) {
+	const file = "locked for everybody"
+	name, stored := filepath.Join(tg.At, file), filepath.Join(tg.Stored, file)
+	two := openTwice(t, name)
+	refused := func(when string) {
+		t.Helper()
+		if err := posixLock(two[1], unix.F_RDLCK); err != unix.EAGAIN {
+			t.Errorf("%s, another descriptor: got %v, want EAGAIN", when, err)
+		}
+		for _, at := range []string{name, stored} {
+			if got := another(t, at); got != "EAGAIN" {
+				t.Errorf("%s, another process, %s: %s, want EAGAIN", when, at, got)
+			}
+		}
+	}
+	if err := posixLock(two[0], unix.F_WRLCK); err != nil {
+		t.Fatalf("lock: %v", err)
+	}
+	refused("locked")
+	third, err := os.Open(name)
+	if err != nil {
+		t.Fatal(err)
+	}
+	if err := third.Close(); err != nil {
+		t.Fatal(err)
+	}
+	refused("another descriptor closed")
+	if err := posixLock(two[0], unix.F_UNLCK); err != nil {
+		t.Fatalf("unlock: %v", err)
+	}
+	for _, at := range []string{name, stored} {
+		if got := another(t, at); got != "locked" {
+			t.Errorf("another process, unlocked, %s: %s, want a lock", at, got)
+		}
 	}
 }
 

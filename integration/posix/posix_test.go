@@ -175,14 +175,18 @@ func copyOfSelf(t *testing.T, u *mountns.User) string {
 }
 
 // notOffered are the only cases that are left out. Link and LinkUnlinkRename: there are no hard links, because one content
-// would have two sets of rules; TestPosix checks the errno. FcntlFlockLocksFile: it fails on every local file system, because
-// it wants a process to be refused by a lock of its own; TestLocksOfOneProcess shows what is true instead.
-var notOffered = []string{"Link", "LinkUnlinkRename", "FcntlFlockLocksFile"}
+// would have two sets of rules; TestPosix checks the errno.
+var notOffered = []string{"Link", "LinkUnlinkRename"}
+
+// notLocal is left out too where locks are the kernel's own: it fails on every local file system, because it wants a process to be
+// refused by a lock of its own. TestLocksOfOneProcess shows what is true instead. Where locks are shared it runs.
+const notLocal = "FcntlFlockLocksFile"
 
 // modes are the ways in which the same cases run.
 func modes() map[string]fusetree.Features {
 	return map[string]fusetree.Features{
-		"best": {},
+		"best":   {},
+		"shared": {SharedLocks: true},
 		"plain": {
 			NoKillPriv: true, NoReaddirplus: true, NoKeepCache: true, NoCaching: true,
 			NoSymlinkCache: true, NoAtomicTrunc: true, NoDirectMmap: true,
@@ -190,15 +194,19 @@ func modes() map[string]fusetree.Features {
 	}
 }
 
-// target is where the cases run: the owner's datasite in a mount, and in one whose tree takes large attributes, if there is
-// a file system for it.
-type target struct{ At, Large string }
+// target is where the cases run.
+type target struct {
+	At     string // the owner's datasite in a mount
+	Stored string // the same in the backing tree
+	Large  string // as At, where the tree takes large attributes; "" if there is no file system for it
+	Shared bool   // locks are shared with the backing tree
+}
 
 // serveTarget serves for u, or for whoever runs the test if it is nil.
 func serveTarget(t *testing.T, u *mountns.User, f fusetree.Features) target {
 	t.Helper()
 	tree := t.TempDir()
-	tg := target{At: start(t, tree, u, f)}
+	tg := target{At: start(t, tree, u, f), Stored: filepath.Join(tree, string(owner)), Shared: f.SharedLocks}
 	if takesLarge(t, tree) {
 		tg.Large = tg.At
 	} else if tree = inMemory(t); takesLarge(t, tree) {
@@ -231,29 +239,38 @@ func TestPosixUnprivileged(t *testing.T) {
 	if err != nil {
 		t.Fatal(err)
 	}
-	b, err := json.Marshal(serveTarget(t, &u, fusetree.Features{}))
-	if err != nil {
-		t.Fatal(err)
-	}
-	cmd := exec.Command(copyOfSelf(t, &u), "-test.run=^TestPosix$", "-test.v")
-	cmd.Env, cmd.Dir = append(os.Environ(), clientEnv+"="+string(b)), "/"
-	u.Drop(cmd)
-	out, err := cmd.CombinedOutput()
-	t.Logf("as %s:\n%s", u.Name, out)
-	if err != nil {
-		t.Error(err)
+	self := copyOfSelf(t, &u)
+	for _, name := range []string{"best", "shared"} {
+		t.Run(name, func(t *testing.T) {
+			b, err := json.Marshal(serveTarget(t, &u, modes()[name]))
+			if err != nil {
+				t.Fatal(err)
+			}
+			cmd := exec.Command(self, "-test.run=^TestPosix$", "-test.v")
+			cmd.Env, cmd.Dir = append(os.Environ(), clientEnv+"="+string(b)), "/"
+			u.Drop(cmd)
+			out, err := cmd.CombinedOutput()
+			t.Logf("as %s:\n%s", u.Name, out)
+			if err != nil {
+				t.Error(err)
+			}
+		})
 	}
 }
 
 // cases runs each conformance case in a new folder of its own. None may be skipped: what a datasite offers, it offers.
 func cases(t *testing.T, tg target) {
-	for _, name := range notOffered {
+	leftOut := notOffered
+	if !tg.Shared {
+		leftOut = append(slices.Clone(notOffered), notLocal)
+	}
+	for _, name := range leftOut {
 		if posixtest.All[name] == nil {
 			t.Errorf("there is no case %s to leave out", name)
 		}
 	}
 	for name, fn := range posixtest.All {
-		if slices.Contains(notOffered, name) {
+		if slices.Contains(leftOut, name) {
 			continue
 		}
 		t.Run(name, func(t *testing.T) {
@@ -273,7 +290,13 @@ func cases(t *testing.T, tg target) {
 		})
 	}
 	t.Run("NoHardLinks", func(t *testing.T) { noHardLinks(t, tg.At) })
-	t.Run("LocksOfOneProcess", func(t *testing.T) { locksOfOneProcess(t, tg.At) })
+	t.Run("LocksOfOneProcess", func(t *testing.T) {
+		if tg.Shared {
+			sharedLocks(t, tg)
+		} else {
+			locksOfOneProcess(t, tg.At)
+		}
+	})
 	t.Run("LocksOfOpenFiles", func(t *testing.T) { locksOfOpenFiles(t, tg.At) })
 }
 
