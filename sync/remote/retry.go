@@ -118,7 +118,10 @@ func (t *retry) run(ctx context.Context, c Call, do func(context.Context) error)
 		if after := RetryAfter(err); after > 0 {
 			t.hold(after, err)
 		}
-		if n+1 == t.policy.Tries || ctx.Err() != nil {
+		if end := ctx.Err(); end != nil {
+			return fmt.Errorf("%w, and no time to repeat: %w", end, err)
+		}
+		if n+1 == t.policy.Tries {
 			return err
 		}
 		last = err
