@@ -10,7 +10,6 @@ import (
 	"github.com/google/go-cmp/cmp"
 	"github.com/openmined/syftfs/perm"
 	"github.com/openmined/syftfs/perm/rulefile"
-	"gopkg.in/yaml.v3"
 )
 
 const (
@@ -146,11 +145,11 @@ func seeds(f *testing.F) {
 		if err != nil {
 			f.Fatal(err)
 		}
-		var all struct{ Cases []vector }
-		if err := yaml.Unmarshal(src, &all); err != nil {
+		cases, err := readVectors(src)
+		if err != nil {
 			f.Fatal(err)
 		}
-		for _, v := range all.Cases {
+		for _, v := range cases {
 			if v.Document != nil {
 				f.Add([]byte(*v.Document))
 			}

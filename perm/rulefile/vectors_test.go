@@ -1,10 +1,9 @@
 package rulefile_test
 
 import (
-	"maps"
+	iofs "io/fs"
 	"os"
 	"path"
-	"path/filepath"
 	"slices"
 	"strings"
 	"testing"
@@ -12,62 +11,26 @@ import (
 
 	"github.com/openmined/syftfs/perm"
 	"github.com/openmined/syftfs/perm/rulefile"
-	"gopkg.in/yaml.v3"
 )
 
-// vector is one case of testdata; README.md there says what the fields mean.
-type vector struct {
-	ID       string
-	Format   string
-	Now      time.Time
-	Files    map[string]string
-	Checks   []check
-	Steps    []step
-	Document *string
-	Error    bool
-	Patterns []string
-	Order    []string `yaml:"expect_order"`
-	Pattern  *string
-	Score    int
-}
-
-type step struct {
-	Write  map[string]string
-	Remove []string
-	Checks []check
-}
-
-type check struct {
-	User, Path, Access string
-	Allow              bool
-	File               *struct {
-		Size         int64
-		Dir, Symlink bool
-	}
-	Reasons []string `yaml:"reason_contains"`
-}
-
 func TestVectors(t *testing.T) {
-	files, err := filepath.Glob("testdata/*.yaml")
-	if err != nil || len(files) == 0 {
-		t.Fatalf("no test data: %v", err)
-	}
-	ran := 0
-	for _, name := range files {
+	ran, checks := 0, 0
+	for _, name := range vectorFiles(t) {
 		src, err := os.ReadFile(name)
 		if err != nil {
 			t.Fatal(err)
 		}
-		var all struct{ Cases []vector }
-		if err := yaml.Unmarshal(src, &all); err != nil {
+		cases, err := readVectors(src)
+		if err != nil {
 			t.Fatalf("%s: %v", name, err)
 		}
-		for _, v := range all.Cases {
+		for _, v := range cases {
 			ran++
-			t.Run(strings.TrimSuffix(path.Base(name), ".yaml")+"/"+v.ID, func(t *testing.T) { v.run(t) })
+			checks += v.checks()
+			t.Run(strings.TrimSuffix(path.Base(name), path.Ext(name))+"/"+v.ID, func(t *testing.T) { v.run(t) })
 		}
 	}
-	t.Logf("%d cases", ran)
+	t.Logf("%d cases, %d checks", ran, checks)
 }
 
 func (v *vector) run(t *testing.T) {
@@ -78,12 +41,12 @@ func (v *vector) run(t *testing.T) {
 			base = perm.FilePerm
 		}
 		rs, _, err := rulefile.Parse("/a@x.org/"+base, []byte(*v.Document))
-		if (err != nil) != v.Error || (rs.Broken != nil) != v.Error {
-			t.Errorf("error %v, want one: %v", err, v.Error)
+		if (err != nil) != *v.Error || (rs.Broken != nil) != *v.Error {
+			t.Errorf("error %v, want one: %v", err, *v.Error)
 		}
 	case v.Pattern != nil:
-		if got := perm.Score(*v.Pattern); got != v.Score {
-			t.Errorf("score of %q is %d, want %d", *v.Pattern, got, v.Score)
+		if got := perm.Score(*v.Pattern); got != *v.Score {
+			t.Errorf("score of %q is %d, want %d", *v.Pattern, got, *v.Score)
 		}
 	case v.Patterns != nil:
 		got := slices.Clone(v.Patterns)
@@ -92,13 +55,8 @@ func (v *vector) run(t *testing.T) {
 			t.Errorf("order %q, want %q", got, v.Order)
 		}
 	default:
-		if len(v.Checks) == 0 && len(v.Steps) == 0 {
-			t.Fatal("a case of no known kind")
-		}
 		tree := newTree()
-		tree.apply(t, step{Write: v.Files})
-		v.check(t, tree, v.Checks)
-		for _, s := range v.Steps {
+		for _, s := range append([]step{{Write: v.Files, Checks: v.Checks}}, v.Steps...) {
 			tree.apply(t, s)
 			v.check(t, tree, s.Checks)
 		}
@@ -113,8 +71,8 @@ func (v *vector) check(t *testing.T, tree *tree, checks []check) {
 			if err != nil {
 				t.Fatalf("check %d: %v", i, err)
 			}
-			if d.Allowed != c.Allow {
-				t.Errorf("round %d, check %d: allowed %v, want %v\n%s", round, i, d.Allowed, c.Allow, d.Explain())
+			if d.Allowed != *c.Allow {
+				t.Errorf("round %d, check %d: allowed %v, want %v\n%s", round, i, d.Allowed, *c.Allow, d.Explain())
 			}
 			for _, want := range c.Reasons {
 				if !slices.ContainsFunc(d.Steps, func(s perm.Step) bool { return strings.Contains(s.Text, want) }) {
@@ -149,11 +107,20 @@ func newTree() *tree {
 
 func (tr *tree) apply(t *testing.T, s step) {
 	t.Helper()
-	changed := slices.Concat(s.Remove, slices.Collect(maps.Keys(s.Write)))
+	var changed []string
 	for _, name := range s.Remove {
+		name = strings.TrimPrefix(name, "/")
+		if _, ok := tr.files[name]; !ok {
+			t.Errorf("%s is to be removed, but was never there", name)
+		}
 		delete(tr.files, name)
+		changed = append(changed, name)
 	}
-	maps.Copy(tr.files, s.Write)
+	for name, text := range s.Write {
+		name = strings.TrimPrefix(name, "/")
+		tr.files[name] = text
+		changed = append(changed, name)
+	}
 	for _, name := range changed {
 		owner, below, _ := strings.Cut(name, "/")
 		dir := strings.TrimPrefix(path.Dir("/"+below), "/")
@@ -162,12 +129,14 @@ func (tr *tree) apply(t *testing.T, s step) {
 }
 
 func (tr *tree) ask(c check, now time.Time) (perm.Decision, error) {
-	owner, below, _ := strings.Cut(strings.TrimPrefix(path.Clean("/"+c.Path), "/"), "/")
+	owner, below, err := place(c.Path)
+	if err != nil {
+		return perm.Decision{}, nil // nobody gets there
+	}
 	r := perm.Request{User: perm.User(c.User), Owner: perm.User(owner), Path: below, Now: now}
 	if c.User == "*" {
 		r.User = perm.Anonymous
 	}
-	var err error
 	if r.Want, err = perm.ParseLevel(c.Access); err != nil {
 		return perm.Decision{}, err
 	}
@@ -181,4 +150,24 @@ func (tr *tree) ask(c check, now time.Time) (perm.Decision, error) {
 		return d, err
 	}
 	return d.Limit(f), nil
+}
+
+// place cleans a path and cuts it into its datasite and the rest. A path that climbs out of its datasite leads nowhere.
+func place(p string) (owner, below string, err error) {
+	var names []string
+	for _, s := range strings.Split(p, "/") {
+		switch {
+		case s == "" || s == ".":
+		case s != "..":
+			names = append(names, s)
+		case len(names) > 1:
+			names = names[:len(names)-1]
+		default:
+			return "", "", iofs.ErrInvalid
+		}
+	}
+	if len(names) == 0 {
+		return "", "", nil
+	}
+	return names[0], strings.Join(names[1:], "/"), nil
 }
