@@ -1,85 +1,96 @@
 package grant
 
 import (
-	"errors"
 	"fmt"
-	iofs "io/fs"
-	"maps"
-	"slices"
 
-	"github.com/openmined/syftfs/fs/datasite"
 	"github.com/openmined/syftfs/perm"
 )
 
-// Bounds on what is looked at before an edit is made.
-const (
-	maxEntries = 2000
-	maxUsers   = 100
-	maxMissed  = 100
-)
+// maxMissed is how much of what an edit does not reach is told.
+const maxMissed = 100
 
-// stranger stands for whoever is signed in and not named; the domain is reserved and is nobody's.
-const stranger perm.User = "stranger@syftfs.invalid"
-
-// check compares what the edit leads to with what was: user gets what is wanted at the target, nobody else's rights on
-// what is there change, and the caller keeps the right to change the file.
-func (e *edit) check(user perm.User, want func(before, after perm.Level) bool) error {
+// check compares what the edit leads to with what was: the aim's user gets what is wanted at the target and no more below
+// it, nobody else's rights on what is there change, and the caller keeps the right to change the file.
+func (e *edit) check(a aim) error {
 	if err := e.lockout(); err != nil {
 		return err
 	}
-	after := e.before.with(e.file, e.now)
-	others := e.others(user)
-	looked := 0
-	return e.walk(e.target, e.isDir, &looked, func(p datasite.Path, isDir bool) error {
-		was, err := e.before.level(user, p, isDir)
-		if err != nil {
-			return err
-		}
-		is, err := after.level(user, p, isDir)
-		if err != nil {
-			return err
-		}
-		if !want(was, is) {
-			covered := e.kind == perm.KindPub || !isDir // in syftperm.yaml "dir/**" does not match dir
+	after := e.after()
+	changes, err := e.survey.compare(e.ctx, e.before, after, e.entries, stay)
+	if err != nil {
+		return err
+	}
+	for n, node := range e.survey.nodes {
+		for i, other := range e.entries {
+			c, ok := changes[i][n]
 			switch {
-			case p == e.target && covered:
-				d, err := after.decide(user, p, isDir)
-				if err != nil {
+			case other.text == a.who.text && !node.rule:
+				if !ok {
+					if c.was, err = e.before.rights(other.user, node.path, node.isDir); err != nil {
+						return err
+					}
+					c.is = c.was
+				}
+				if err := e.reached(a, node, c, after); err != nil {
 					return err
 				}
-				return fmt.Errorf("%s goes on deciding about %s: change that rule: %w", place(d), p, ErrNoEffect)
-			case p == e.target:
-			case len(e.missed) < maxMissed:
-				e.missed = append(e.missed, p)
-			default:
-				e.partial = true
+			case ok && !(a.who.covers(other) && a.allows(c, node.rule)):
+				return e.sideEffect(other, node, c)
 			}
 		}
-		for _, u := range others {
-			was, err := e.before.level(u, p, isDir)
-			if err != nil {
-				return err
-			}
-			is, err := after.level(u, p, isDir)
-			if err != nil {
-				return err
-			}
-			if is < was && !(isEveryone(user) && !e.gives) || is > was && !(isEveryone(user) && e.gives) {
-				return fmt.Errorf("%s for %s would become %s: name single files or folders instead, or edit %s by hand: %w", was, named(u)+" on "+p.String(), is, e.file, ErrSideEffect)
-			}
-		}
-		return nil
-	})
+	}
+	e.effects = e.survey.effects(e.entries, changes)
+	return nil
 }
 
-func named(u perm.User) string {
-	switch u {
-	case perm.Anonymous:
-		return "everyone"
-	case stranger:
-		return "every signed-in user"
+// allows reports whether c is a part of what the aim is for.
+func (a aim) allows(c change, onRuleFile bool) bool {
+	if a.gives {
+		return !c.was.exceeds(c.is) && (onRuleFile || c.is.level <= max(c.was.level, a.level))
 	}
-	return string(u)
+	return !c.is.exceeds(c.was) && (onRuleFile || c.is.level >= min(c.was.level, a.level))
+}
+
+// reached looks at what the aim's own user has at node now.
+func (e *edit) reached(a aim, node node, c change, after *simulation) error {
+	there := c.is.has(a.level)
+	if !a.gives {
+		there = c.is.level <= a.level
+	}
+	if e.kind == perm.KindPerm && !a.gives && !c.is.exceeds(c.was) { // there the rights do not include each other
+		c.is.level = max(c.is.level, min(c.was.level, a.level))
+	}
+	if c.was != c.is && !a.allows(c, false) {
+		return e.sideEffect(a.who, node, c)
+	}
+	covered := e.kind == perm.KindPub || !e.isDir // in syftperm.yaml "dir/**" does not match dir
+	switch {
+	case there:
+	case node.path == e.target && covered:
+		d, err := after.decide(a.who.user, node.path, node.isDir, perm.None)
+		if err != nil {
+			return err
+		}
+		return fmt.Errorf("%s goes on deciding about %s: change that rule: %w", place(d), node.path, ErrNoEffect)
+	case node.path == e.target:
+	case len(e.missed) < maxMissed:
+		e.missed = append(e.missed, node.path)
+	default:
+		e.survey.cut = true
+	}
+	return nil
+}
+
+func (e *edit) sideEffect(who entry, node node, c change) error {
+	return fmt.Errorf("%s for %s on %s would become %s%s: name single files or folders instead, or edit %s by hand: %w",
+		c.was.level, who, node.path, c.is.level, orNote(c), e.file, ErrSideEffect)
+}
+
+func orNote(c change) string {
+	if n := note(c.was, c.is); n != "" {
+		return " (" + n + ")"
+	}
+	return ""
 }
 
 func place(d perm.Decision) string {
@@ -92,112 +103,57 @@ func place(d perm.Decision) string {
 	return fmt.Sprintf("%s line %d", d.By.File, d.By.Line)
 }
 
-// others are the users, other than user, whose rights are compared.
-func (e *edit) others(user perm.User) []perm.User {
-	seen := map[perm.User]bool{perm.Anonymous: true, stranger: true}
-	for _, r := range e.rules {
-		for _, users := range r.Grants {
-			for _, u := range users {
-				if p, err := perm.ParseUser(u); err == nil && string(p) == u && len(seen) < maxUsers {
-					seen[p] = true
-				}
-			}
-		}
+// most is the highest level of who at the target and below it; admin if there is more than was looked at.
+func (e *edit) most(s *simulation, who entry) (most perm.Level, err error) {
+	if e.survey.cut {
+		return perm.Admin, nil
 	}
-	delete(seen, user)
-	delete(seen, e.file.Owner)
-	if isEveryone(user) {
-		delete(seen, perm.Anonymous)
-	}
-	return slices.Sorted(maps.Keys(seen))
-}
-
-// walk calls fn for p and what lies below it. Rule files are left out: they follow their folder.
-func (e *edit) walk(p datasite.Path, isDir bool, looked *int, fn func(datasite.Path, bool) error) error {
-	if *looked++; *looked > maxEntries {
-		e.partial = true
-		return nil
-	}
-	if err := fn(p, isDir); err != nil || !isDir {
-		return err
-	}
-	entries, err := e.view.List(e.ctx, p)
-	if err != nil {
-		if errors.Is(err, iofs.ErrNotExist) || errors.Is(err, iofs.ErrPermission) {
-			return nil // gone meanwhile, or not the caller's to see
-		}
-		return err
-	}
-	for _, x := range entries {
-		if *looked > maxEntries {
-			break
-		}
-		if datasite.IsRuleName(x.Name) || x.Mode&iofs.ModeSymlink != 0 {
-			continue
-		}
-		child, err := p.Child(x.Name)
+	for _, n := range e.survey.nodes {
+		r, err := s.rights(who.user, n.path, n.isDir)
 		if err != nil {
-			continue // a name that no rule can decide on
+			return 0, err
 		}
-		if err := e.walk(child, x.Mode.IsDir(), looked, fn); err != nil {
-			return err
+		if !n.rule {
+			most = max(most, r.level)
 		}
 	}
-	return nil
+	return most, nil
 }
 
-// holds reports whether user holds anything at the target or below it, by the rules as they stand.
-func (e *edit) holds(user perm.User) (bool, error) { return e.anyLevel(e.before, user) }
-
-// holdsNow asks the same of the edited text.
-func (e *edit) holdsNow(user perm.User) (bool, error) {
-	return e.anyLevel(e.before.with(e.file, e.now), user)
-}
-
-func (e *edit) anyLevel(s *simulation, user perm.User) (found bool, err error) {
-	looked, partial := 0, e.partial
-	err = e.walk(e.target, e.isDir, &looked, func(p datasite.Path, isDir bool) error {
-		l, err := s.level(user, p, isDir)
-		found = found || l > perm.None
-		return err
-	})
-	found = found || e.partial // somewhere that was not looked at, perhaps
-	e.partial = partial
-	return found, err
-}
-
-// namedFor reports whether user holds the level at the target and everywhere below it, and not only as one of everyone.
-func (e *edit) namedFor(user perm.User, level perm.Level) (bool, error) {
-	any, err := e.before.level(stranger, e.target, e.isDir)
-	if err != nil || any >= level || e.rule() >= 0 {
-		return false, err
+// namedFor reports whether the aim's user holds the level at the target and everywhere below it, and not only as one of more.
+func (e *edit) namedFor(a aim) (bool, error) {
+	if e.rule() >= 0 || e.survey.cut {
+		return false, nil
 	}
-	all, looked, partial := true, 0, e.partial
-	err = e.walk(e.target, e.isDir, &looked, func(p datasite.Path, isDir bool) error {
-		l, err := e.before.level(user, p, isDir)
-		all = all && l >= level
-		return err
-	})
-	all = all && !e.partial
-	e.partial = partial
-	return all, err
+	if a.who.user != perm.Anonymous {
+		of := stranger
+		if a.who.user == stranger {
+			of = perm.Anonymous
+		}
+		if any, err := e.before.rights(of, e.target, e.isDir); err != nil || any.has(a.level) {
+			return false, err
+		}
+	}
+	for _, n := range e.survey.nodes {
+		r, err := e.before.rights(a.who.user, n.path, n.isDir)
+		if err != nil || !n.rule && !r.has(a.level) {
+			return false, err
+		}
+	}
+	return true, nil
 }
 
 // lockout refuses an edit after which the caller could not change the file any more.
 func (e *edit) lockout() error {
 	me := e.view.Identity().Subject
-	if me == e.view.Owner() {
+	if me == e.view.Owner() || e.opts.AllowLockout || !e.changed() {
 		return nil
 	}
-	admin := func(s *simulation) (bool, error) {
-		d, err := s.index.Decide(perm.Request{User: me, Owner: e.file.Owner, Path: e.file.Rel, Want: perm.Admin})
-		return d.Allowed, err
-	}
-	was, err := admin(e.before)
-	if err != nil || !was {
+	was, err := e.before.decide(me, e.file, false, perm.Admin)
+	if err != nil || !was.Allowed {
 		return err // then the gate refuses
 	}
-	if is, err := admin(e.before.with(e.file, e.now)); err != nil || is {
+	if is, err := e.after().decide(me, e.file, false, perm.Admin); err != nil || is.Allowed {
 		return err
 	}
 	return fmt.Errorf("%s would not name you as admin: %w", e.file, ErrLockout)

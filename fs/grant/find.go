@@ -2,9 +2,9 @@ package grant
 
 import (
 	"context"
-	"errors"
 	"fmt"
 	iofs "io/fs"
+	"slices"
 	"strings"
 
 	"github.com/openmined/syftfs/fs/datasite"
@@ -12,39 +12,95 @@ import (
 	"github.com/openmined/syftfs/perm/rulefile"
 )
 
+// Governing tells which rule file decides on what lies in a folder.
+type Governing struct {
+	File     datasite.Path // the one to be made in the folder if there is none
+	Exists   bool
+	Terminal bool // rule files below it have no say
+}
+
+// Governing finds the rule file that decides on what lies in dir, whether dir exists or not.
+func (g *Granter) Governing(ctx context.Context, dir datasite.Path) (Governing, error) {
+	e, err := g.find(ctx, dir)
+	if err != nil {
+		return Governing{}, fmt.Errorf("rules of %s: %w", dir, err)
+	}
+	return Governing{File: e.file, Exists: !e.made, Terminal: e.terminal}, nil
+}
+
+// Readers lists whom the rules give at least read on p, as the rules spell them: addresses, "*", "USER", patterns of
+// addresses. The owner is left out. isDir says that p is a folder.
+func (g *Granter) Readers(ctx context.Context, p datasite.Path, isDir bool) ([]string, error) {
+	dir := p
+	if !isDir {
+		dir = p.Parent()
+	}
+	e, err := g.find(ctx, dir)
+	if err != nil {
+		return nil, fmt.Errorf("readers of %s: %w", p, err)
+	}
+	holders, err := e.before.index.Holders(perm.Request{Owner: p.Owner, Path: p.Rel, IsDir: isDir})
+	if err != nil {
+		return nil, fmt.Errorf("readers of %s: %w", p, err)
+	}
+	var names []string
+	for _, h := range holders {
+		if h.Level >= perm.Read {
+			names = append(names, h.Entry)
+		}
+	}
+	slices.Sort(names)
+	return names, nil
+}
+
 // find gives the rule file that governs what lies in dir, or the one that is to be made in dir if none does.
 func (g *Granter) find(ctx context.Context, dir datasite.Path) (*edit, error) {
-	s := newSimulation(ctx, g.view)
-	e := &edit{ctx: ctx, view: g.view, before: s, file: dir.Join(datasite.PubFile), kind: perm.KindPub, made: true}
+	s := asStored(ctx, g.view)
+	e := &edit{ctx: ctx, view: g.view, opts: g.opts, before: s, file: dir.Join(datasite.PubFile), kind: perm.KindPub, made: true}
 	at, rest := datasite.Path{Owner: dir.Owner}, dir.Rel
 	for {
-		sets, err := s.load(dir.Owner, at.Rel)
+		sets, err := s.sets(dir.Owner, at.Rel)
 		if err != nil {
 			return nil, err
 		}
-		for i, rs := range sets { // syft.pub.yaml comes first and counts alone
-			if i > 0 {
-				break
-			}
+		if len(sets) > 0 { // syft.pub.yaml comes first and counts alone
+			rs := sets[0]
 			if rs.Broken != nil {
 				return nil, fmt.Errorf("%s cannot be read, so that only the owner has rights there; repair it first: %w", rs.From.File, rs.Broken)
 			}
-			e.kind, e.made, e.rules, e.terminal = rs.Kind, false, rs.Rules, rs.Terminal
-			e.file = at.Join(datasite.PubFile)
-			if rs.Kind == perm.KindPerm {
-				e.file = at.Join(datasite.PermFile)
-			}
-			e.old = s.texts[e.file]
+			e.kind, e.made, e.terminal, e.file = rs.Kind, false, rs.Terminal, at.Join(rs.Kind.String())
 		}
-		if len(sets) > 0 && sets[0].Kind == perm.KindPub && sets[0].Terminal || rest == "" {
+		if e.terminal || rest == "" {
 			break
 		}
 		var name string
 		name, rest, _ = strings.Cut(rest, "/")
 		at = at.Join(name)
 	}
-	e.now = e.old
+	if !e.made {
+		if err := e.load(); err != nil {
+			return nil, err
+		}
+	}
 	return e, g.sameFile(ctx, e, dir)
+}
+
+// load reads the text that is to be edited, which is also what is decided by.
+func (e *edit) load() error {
+	text, err := e.view.ReadFile(e.ctx, e.file)
+	if err != nil {
+		return err
+	}
+	rs, _, err := rulefile.Parse("/"+e.file.String(), text)
+	if err != nil {
+		return err
+	}
+	if text == nil {
+		text = []byte{}
+	}
+	e.old, e.now, e.rules, e.terminal = text, text, rs.Rules, rs.Terminal
+	e.before = e.before.with(e.file, text)
+	return nil
 }
 
 // sameFile refuses when the gate decides by a rule file that this view does not see: one that is found instead, or made,
@@ -61,78 +117,4 @@ func (g *Granter) sameFile(ctx context.Context, e *edit, dir datasite.Path) erro
 		return fmt.Errorf("a rule file that you cannot change decides on %s; ask its owner: %w", dir, iofs.ErrPermission)
 	}
 	return nil
-}
-
-// reader is what a simulation needs of a view.
-type reader interface {
-	ReadFile(ctx context.Context, p datasite.Path) ([]byte, error)
-	Owner() perm.User
-}
-
-// simulation decides by the rule files as a view reads them, one of which may be replaced.
-type simulation struct {
-	ctx   context.Context
-	view  reader
-	texts map[datasite.Path][]byte // as read, or as replaced; nil: not there
-	index *perm.Index
-}
-
-func newSimulation(ctx context.Context, view reader) *simulation {
-	s := &simulation{ctx: ctx, view: view, texts: map[datasite.Path][]byte{}}
-	s.index = perm.NewIndex(s.load)
-	return s
-}
-
-// with is the same with another text of one file.
-func (s *simulation) with(file datasite.Path, text []byte) *simulation {
-	t := newSimulation(s.ctx, s.view)
-	for p, b := range s.texts {
-		t.texts[p] = b
-	}
-	t.texts[file] = text
-	return t
-}
-
-func (s *simulation) load(owner perm.User, dir string) ([]perm.Ruleset, error) {
-	var sets []perm.Ruleset
-	for _, name := range []string{datasite.PubFile, datasite.PermFile} {
-		p := datasite.Path{Owner: owner, Rel: dir}.Join(name)
-		text, seen := s.texts[p]
-		if !seen {
-			var err error
-			text, err = s.view.ReadFile(s.ctx, p)
-			switch {
-			case errors.Is(err, iofs.ErrNotExist):
-				text = nil
-			case err != nil:
-				return nil, fmt.Errorf("rule file %s: %w", p, err)
-			case text == nil:
-				text = []byte{}
-			}
-			s.texts[p] = text
-		}
-		if text == nil {
-			continue
-		}
-		rs, _, _ := rulefile.Parse("/"+p.String(), text) // an error is in rs.Broken
-		sets = append(sets, rs)
-	}
-	return sets, nil
-}
-
-// decide asks for any level of somebody who owns nothing, or of user.
-func (s *simulation) decide(user perm.User, p datasite.Path, isDir bool) (perm.Decision, error) {
-	if user == p.Owner {
-		user = perm.Anonymous // the rule that decides is the same for all
-	}
-	return s.index.Decide(perm.Request{User: user, Owner: p.Owner, Path: p.Rel, IsDir: isDir, Want: perm.None})
-}
-
-// level is the highest level of user on p.
-func (s *simulation) level(user perm.User, p datasite.Path, isDir bool) (perm.Level, error) {
-	if isEveryone(user) {
-		user = perm.Anonymous
-	}
-	d, err := s.index.Decide(perm.Request{User: user, Owner: p.Owner, Path: p.Rel, IsDir: isDir, Want: perm.None})
-	return d.Level, err
 }

@@ -14,12 +14,9 @@ import (
 // appendPerm puts one rule at the end of a syftperm.yaml, where it overrides those before it: one that allows or takes
 // away the levels for user. rulefile.Edit does not write such rules, because it keeps to what a rule says by itself.
 func (e *edit) appendPerm(deny bool, user perm.User, levels ...perm.Level) error {
-	if isEveryone(user) {
-		user = Everyone
-	} else if u, err := perm.ParseUser(string(user)); err != nil {
+	who, err := parseEntry(user)
+	if err != nil {
 		return err
-	} else {
-		user = u
 	}
 	if err := perm.CheckPattern(perm.KindPerm, e.pattern); err != nil {
 		return err
@@ -36,7 +33,7 @@ func (e *edit) appendPerm(deny bool, user perm.User, levels ...perm.Level) error
 		Permissions []string `yaml:"permissions,flow"`
 		User        string   `yaml:"user"`
 		Type        string   `yaml:"type,omitempty"`
-	}{Path: e.pattern, User: string(user)}
+	}{Path: e.pattern, User: who.text}
 	for _, l := range levels {
 		rule.Permissions = append(rule.Permissions, l.String())
 	}
@@ -58,7 +55,7 @@ func (e *edit) appendPerm(deny bool, user perm.User, levels ...perm.Level) error
 	if err := errors.Join(enc.Encode(&doc), enc.Close()); err != nil {
 		return err
 	}
-	return e.take(b.Bytes())
+	return e.put(b.Bytes())
 }
 
 // sharePerm gives user read on the pattern, behind a rule that takes it away if there is one.
@@ -69,12 +66,12 @@ func (e *edit) sharePerm(user perm.User) error {
 			lastDeny = i
 		}
 	}
-	text := string(user)
-	if isEveryone(user) {
-		text = "*"
+	who, err := parseEntry(user)
+	if err != nil {
+		return err
 	}
 	for i, r := range e.rules {
-		if i > lastDeny && r.Pattern == e.pattern && !r.Deny && slices.Contains(r.Grants[perm.Read], text) {
+		if i > lastDeny && r.Pattern == e.pattern && !r.Deny && slices.Contains(r.Grants[perm.Read], who.text) {
 			return nil
 		}
 	}
@@ -82,4 +79,43 @@ func (e *edit) sharePerm(user perm.User) error {
 		return e.apply(rulefile.Change{Level: perm.Read, Add: []perm.User{user}})
 	}
 	return e.appendPerm(false, user, perm.Read)
+}
+
+// takePerm takes from the aim's user what is above its level: out of the rules that allow it, and, where that does not do, by a
+// rule at the end. What the user had up to the level, and lost with admin, is given back.
+func (e *edit) takePerm(a aim) error {
+	user := perm.User(a.who.text)
+	for l := a.level + 1; l <= perm.Admin; l++ {
+		if err := e.apply(rulefile.Change{Level: l, Remove: []perm.User{user}}); err != nil {
+			return err
+		}
+	}
+	most, err := e.most(e.after(), a.who)
+	if err != nil {
+		return err
+	}
+	if most > a.level {
+		var over []perm.Level
+		for l := a.level + 1; l <= perm.Admin; l++ {
+			over = append(over, l)
+		}
+		if err := e.appendPerm(true, user, over...); err != nil {
+			return err
+		}
+	}
+	after := e.after()
+	for _, n := range e.survey.nodes {
+		was, err := e.before.rights(a.who.user, n.path, n.isDir)
+		if err != nil {
+			return err
+		}
+		is, err := after.rights(a.who.user, n.path, n.isDir)
+		if err != nil {
+			return err
+		}
+		if keep := was.upTo(a.level); !n.rule && len(keep) > len(is.upTo(a.level)) {
+			return e.appendPerm(false, user, keep...)
+		}
+	}
+	return nil
 }
