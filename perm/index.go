@@ -65,9 +65,10 @@ func (x *Index) Decide(r Request) (Decision, error) {
 	m := x.memory()
 	hash := m.hash(epoch, &r)
 	a := m.answers.get(hash, func(a *answer) bool {
-		return a.epoch == epoch && a.want == r.Want && a.isDir == r.IsDir && a.path == r.Path && a.user == r.User
+		return a.epoch == epoch && a.want == r.Want && a.isDir == r.IsDir && a.path == r.Path && a.user == r.User &&
+			(a.day == anyDay || a.day == day(r.Now))
 	})
-	if a != nil && (a.day == anyDay || a.day == day(r.Now)) {
+	if a != nil {
 		return a.out.decision(r), nil
 	}
 	q, err := x.consider(s, epoch, &r)

@@ -2,11 +2,11 @@ package perm
 
 import "hash/maphash"
 
-// How much is remembered, over all datasites.
+// How much is remembered, over all datasites: cacheWays for each set.
 const (
-	maxAnswers  = 1 << 18
-	maxOutcomes = 1 << 16
-	maxFolders  = 1 << 16
+	answerSets  = 1 << 15
+	outcomeSets = 1 << 13
+	folderSets  = 1 << 13
 	maxCached   = 1 << 10 // the longest path that an answer is kept for, in bytes
 )
 
@@ -33,7 +33,7 @@ type answer struct {
 const anyDay = -1 << 62
 
 func newMemory() *memory {
-	return &memory{maphash.MakeSeed(), newCache[answer](maxAnswers), newCache[outcome](maxOutcomes), newCache[folder](maxFolders)}
+	return &memory{maphash.MakeSeed(), newCache[answer](answerSets), newCache[outcome](outcomeSets), newCache[folder](folderSets)}
 }
 
 func (m *memory) hash(epoch uint64, r *Request) uint64 {

@@ -34,13 +34,13 @@ const (
 
 // outcome is a decision without its request. It never changes.
 type outcome struct {
-	key     outcomeKey
-	level   Level
+	steps   []Step
 	pattern string
 	by      Source
 	limits  Limits
-	steps   []Step
+	level   Level
 	ground  ground
+	key     outcomeKey
 }
 
 // outcomeKey is a finding by numbers, which keep nothing alive.
