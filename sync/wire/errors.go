@@ -25,8 +25,8 @@ var (
 	ErrHash = errors.New("content does not fit its hash")
 	// ErrForged: it speaks for another datasite or sender than the place it lay in.
 	ErrForged = fmt.Errorf("not from whom it claims to be: %w", iofs.ErrPermission)
-	// ErrEncrypted: the peer has encryption switched on, which is not supported.
-	ErrEncrypted = errors.New("the peer uses encryption, which syftfs cannot read: ask the peer to switch it off")
+	// ErrEncrypted: the client that wrote it has encryption switched on, which is not supported.
+	ErrEncrypted = errors.New("encrypted by a syft-client, which syftfs cannot read: encryption must be switched off there")
 	// ErrUnsendable: a Python client could not cope with it, so it is never written.
 	ErrUnsendable = errors.New("a syft-client could not take this")
 	// ErrBinary: a full checkpoint has no way to hold content that is not UTF-8. It wraps ErrUnsendable.

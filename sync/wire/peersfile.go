@@ -26,7 +26,7 @@ const stateKey = "state"
 // DecodePeers reads SYFT_peers.json. An error means that the file must not be written over, unlike in syft-client, which then begins anew.
 func DecodePeers(r io.Reader) (*Peers, error) {
 	p := &Peers{}
-	err := readPlain(r, func(s *scanner) (err error) {
+	err := readPlain(r, maxPeersFile, func(s *scanner) (err error) {
 		p.root, err = s.tree(new(int))
 		return err
 	})
@@ -49,17 +49,17 @@ func DecodePeers(r io.Reader) (*Peers, error) {
 
 // State is what the file says about a, in this spelling; "" if nothing. It may be a state that this package does not know.
 func (p *Peers) State(a Address) PeerState {
-	return PeerState(p.root.member(string(a)).member(stateKey).str)
+	return p.root.member(string(a)).state()
 }
 
 // All gives every peer in the order of the file. Keys that are no address, or that begin with "_", are no peers.
 func (p *Peers) All() iter.Seq2[Address, PeerState] {
 	return func(yield func(Address, PeerState) bool) {
-		for _, key := range p.root.keys {
+		for i, key := range p.root.keys {
 			if strings.HasPrefix(key, "_") {
 				continue
 			}
-			if a, err := ParseAddress(key); err == nil && !yield(a, p.State(a)) {
+			if a, err := ParseAddress(key); err == nil && !yield(a, p.root.kids[i].state()) {
 				return
 			}
 		}
@@ -83,7 +83,7 @@ func (p *Peers) Encode() ([]byte, error) {
 	root := p.root
 	root.kind = '{'
 	root.print(&out)
-	if len(out.b) > maxPlain {
+	if len(out.b) > maxPeersFile {
 		return nil, &Error{Object: peersName, Err: ErrLimit}
 	}
 	return out.b, nil
@@ -133,6 +133,14 @@ func (s *scanner) tree(count *int) (n node, err error) {
 		n.str = string(s.b[from:s.at])
 	}
 	return n, err
+}
+
+// state is what an entry of the file says.
+func (n node) state() PeerState {
+	if s := n.member(stateKey); s.kind == '"' {
+		return PeerState(s.str)
+	}
+	return ""
 }
 
 // member is the value of key in an object, else an empty literal.

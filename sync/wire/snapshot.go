@@ -4,6 +4,7 @@ import (
 	"crypto/sha256"
 	"fmt"
 	"io"
+	"slices"
 	"unicode/utf8"
 
 	"github.com/openmined/syftfs/fs/datasite"
@@ -64,12 +65,12 @@ type snapshot struct {
 	files          []File
 	items          []Item
 	refused        []*Error
-	has            map[string]bool
+	missing        []string // required keys that were not met yet
 }
 
 // decodeSnapshot reads the file that lay under name in one of owner's own folders.
 func (c Codec) decodeSnapshot(r io.Reader, name FileName, kind FileKind, owner perm.User, required ...string) (snapshot, error) {
-	snap := snapshot{at: name.At, has: map[string]bool{}}
+	snap := snapshot{at: name.At, missing: append(required, "email")}
 	if name.Kind != kind {
 		return snap, inObject(name.String(), ErrName)
 	}
@@ -77,13 +78,13 @@ func (c Codec) decodeSnapshot(r io.Reader, name FileName, kind FileKind, owner p
 	if err == nil {
 		err = document(body, c.Limits.filled().Depth, func(s *scanner) error {
 			return s.object(func(key string) error {
-				snap.has[key] = true
+				snap.missing = slices.DeleteFunc(snap.missing, func(k string) bool { return k == key })
 				return c.snapshotField(&snap, s, key, name, owner)
 			})
 		})
 	}
 	if err == nil {
-		err = snap.check(owner, required)
+		err = snap.check(owner)
 	}
 	return snap, inObject(name.String(), err)
 }
@@ -117,11 +118,9 @@ func (c Codec) snapshotField(snap *snapshot, s *scanner, key string, name FileNa
 	return err
 }
 
-func (snap *snapshot) check(owner perm.User, required []string) error {
-	for _, key := range append(required, "email") {
-		if !snap.has[key] {
-			return missing(key)
-		}
+func (snap *snapshot) check(owner perm.User) error {
+	if len(snap.missing) > 0 {
+		return missing(snap.missing[0])
 	}
 	if err := speaksFor(snap.email, owner); err != nil {
 		return inField("email", err)

@@ -4,6 +4,7 @@ import (
 	"archive/tar"
 	"bytes"
 	"compress/gzip"
+	"crypto/sha256"
 	"encoding/base64"
 	"encoding/json"
 	"io"
@@ -13,6 +14,7 @@ import (
 	"testing"
 	"time"
 
+	"github.com/google/go-cmp/cmp"
 	"github.com/openmined/syftfs/fs/datasite"
 	"github.com/openmined/syftfs/perm"
 )
@@ -265,3 +267,8 @@ func exampleVersion() VersionInfo {
 	return VersionInfo{Client: "0.1.117", MinClient: MinClient, Protocol: Protocol, MinProtocol: MinProtocol, InstallSource: "syft-client==0.1.117",
 		Updated: time.Date(2026, 1, 1, 0, 0, 4, 123457000, time.UTC), Syftfs: "0.1.0"}
 }
+
+func hashOf(s string) datasite.Hash { return sha256.Sum256([]byte(s)) }
+
+// diff compares items, empty and no content being the same.
+func diff(want, got any) string { return cmp.Diff(want, got, cmp.Comparer(bytes.Equal)) }

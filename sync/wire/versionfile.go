@@ -2,6 +2,8 @@ package wire
 
 import (
 	"io"
+	"maps"
+	"slices"
 	"strings"
 	"time"
 )
@@ -31,18 +33,18 @@ const pythonTime = "2006-01-02T15:04:05.000000Z"
 // DecodeVersion reads SYFT_version.json. Keys that it does not know are passed over; a time that it cannot read is zero.
 func DecodeVersion(r io.Reader) (VersionInfo, error) {
 	var v VersionInfo
-	has := map[string]bool{}
 	text := map[string]*string{
 		"syft_client_version": &v.Client, "min_supported_syft_client_version": &v.MinClient,
 		"protocol_version": &v.Protocol, "min_supported_protocol_version": &v.MinProtocol,
 	}
 	maybe := map[string]*string{"syft_client_install_source": &v.InstallSource, "attestation_token": &v.Attestation, "syftfs": &v.Syftfs}
-	err := readPlain(r, func(s *scanner) error {
+	has := map[string]bool{}
+	err := readPlain(r, maxVersionFile, func(s *scanner) error {
 		return s.object(func(key string) (err error) {
-			has[key] = true
 			switch {
 			case text[key] != nil:
 				*text[key], err = s.text()
+				has[key] = true
 			case maybe[key] != nil:
 				*maybe[key], err = optional(s)
 			case key == "updated_at" && s.peek() == '"':
@@ -55,7 +57,7 @@ func DecodeVersion(r io.Reader) (VersionInfo, error) {
 			return err
 		})
 	})
-	for key := range text {
+	for _, key := range slices.Sorted(maps.Keys(text)) {
 		if err == nil && !has[key] {
 			err = missing(key)
 		}
@@ -104,9 +106,9 @@ func (v VersionInfo) Encode() ([]byte, error) {
 	return p.b, nil
 }
 
-// readPlain reads a file that is JSON itself.
-func readPlain(r io.Reader, read func(s *scanner) error) error {
-	body, err := io.ReadAll(&limited{r: r, left: maxPlain, what: "bytes"})
+// readPlain reads a file that is JSON itself, of at most so many bytes.
+func readPlain(r io.Reader, most int64, read func(s *scanner) error) error {
+	body, err := io.ReadAll(&limited{r: r, left: most, what: "bytes"})
 	if err != nil {
 		return err
 	}

@@ -39,8 +39,11 @@ type Limits struct {
 	Depth    int   // how deep JSON may be nested; default 32
 }
 
-// maxPlain is the size of a file that is JSON on Drive, not an archive.
-const maxPlain = 16 << 20
+// The sizes of the files that are JSON on Drive, not an archive. Bundles of keys stand in the peers file.
+const (
+	maxVersionFile = 64 << 10
+	maxPeersFile   = 16 << 20
+)
 
 func (l Limits) filled() Limits {
 	def := Limits{Packed: 256 << 20, Unpacked: 512 << 20, Entries: 100_000, Path: 1024, Depth: 32}
