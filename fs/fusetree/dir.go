@@ -19,11 +19,12 @@ type listing struct {
 	mu    sync.Mutex
 	items []item // guarded by mu; nil until it is read
 	gen   uint64 // guarded by mu; of the folder, when it was read
+	turn  uint64 // guarded by mu; of the rights, when it was read
 }
 
 type item struct {
-	name   string
-	stored bool // below the gate, and e tells about it
+	name   string // "" is not shown
+	stored bool   // below the gate, and e tells about it
 	e      datasite.Entry
 	typ    uint32
 }
@@ -82,16 +83,13 @@ func (s *server) readDir(in *fuse.ReadIn, out *fuse.DirEntryList, plus bool) err
 	l := h.dir
 	l.mu.Lock() // one reader at a time; what it waits for is the gate, never the kernel
 	defer l.mu.Unlock()
-	if in.Offset == 0 || l.items == nil {
-		err := s.at(in.NodeId, func(w place) (err error) {
-			l.items, err = s.list(w)
-			l.gen = w.gen
-			return err
-		}, nil)
-		if err != nil {
+	turn := s.turns.Load() // before the list is made: a change in between makes the next piece ask again
+	if start := in.Offset == 0 || l.items == nil; start || l.turn != turn {
+		if err := s.relist(in.NodeId, l, start); err != nil {
 			l.items = nil
 			return err
 		}
+		l.turn = turn
 	}
 	const dots = 2
 	for i := int(min(in.Offset, uint64(len(l.items)+dots))); i < len(l.items)+dots; i++ {
@@ -103,7 +101,9 @@ func (s *server) readDir(in *fuse.ReadIn, out *fuse.DirEntryList, plus bool) err
 		case 1:
 			e.Name, e.Ino = "..", s.nodes.parentIno(h.node)
 		default:
-			it = l.items[i-dots]
+			if it = l.items[i-dots]; it.name == "" {
+				continue
+			}
 			e.Name, e.Mode, e.Ino = it.name, it.typ, s.itemIno(h.node, it)
 		}
 		if !plus {
@@ -121,6 +121,32 @@ func (s *server) readDir(in *fuse.ReadIn, out *fuse.DirEntryList, plus bool) err
 		}
 	}
 	return nil
+}
+
+// relist reads a folder into its listing. Unless it is read from the start, what was listed keeps its place, and what does not
+// exist any more for whoever reads it loses its name.
+func (s *server) relist(id uint64, l *listing, start bool) error {
+	return s.at(id, func(w place) error {
+		now, err := s.list(w)
+		if err != nil {
+			return err
+		}
+		l.gen = w.gen
+		if start {
+			l.items = now
+			return nil
+		}
+		left := make(map[string]struct{}, len(now))
+		for _, it := range now {
+			left[it.name] = struct{}{}
+		}
+		for i := range l.items {
+			if _, ok := left[l.items[i].name]; !ok {
+				l.items[i] = item{}
+			}
+		}
+		return nil
+	}, nil)
 }
 
 // addLookup looks an entry of a listing up while it is read. If that fails the entry stands there without it, and whoever

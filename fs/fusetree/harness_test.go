@@ -14,6 +14,7 @@ import (
 	"runtime"
 	"strings"
 	"sync"
+	"sync/atomic"
 	"syscall"
 	"testing"
 	"time"
@@ -83,7 +84,9 @@ func serveMain(text string) error {
 	if err != nil {
 		return err
 	}
-	g := guard.New(guard.Config{Owner: owner, Tree: tree, Rules: perm.NewIndex(rulefile.Loader(tree.FS())), Recorder: j, Memory: j})
+	var later atomic.Int64 // than it is, in nanoseconds
+	now := func() time.Time { return time.Now().Add(time.Duration(later.Load())) }
+	g := guard.New(guard.Config{Owner: owner, Tree: tree, Rules: perm.NewIndex(rulefile.Loader(tree.FS())), Recorder: j, Memory: j, Now: now})
 	log := slog.New(slog.NewTextHandler(os.Stderr, &slog.HandlerOptions{Level: slog.LevelError}))
 
 	var mu sync.Mutex
@@ -151,6 +154,13 @@ func serveMain(text string) error {
 			m.s.nodes.mu.RLock()
 			fmt.Println(len(m.s.nodes.byID))
 			m.s.nodes.mu.RUnlock()
+		case "later":
+			by, err := time.ParseDuration(f[1])
+			if err != nil {
+				return err
+			}
+			later.Add(int64(by))
+			fmt.Println("ok")
 		case "waiting": // how many requests wait for a lock
 			stacks := make([]byte, 1<<20)
 			fmt.Println(strings.Count(string(stacks[:runtime.Stack(stacks, true)]), ").SetLkw("))

@@ -188,6 +188,7 @@ func (m *Mount) Invalidate(p datasite.Path) { m.s.notify.path(p) }
 
 // InvalidateAll makes the kernel ask again about everything of a datasite. It returns at once.
 func (m *Mount) InvalidateAll(owner perm.User) {
+	m.s.turns.Add(1)
 	if owner != "" {
 		m.s.notify.add(staleThing{owner: owner})
 	}

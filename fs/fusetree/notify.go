@@ -301,7 +301,8 @@ func (t *table) nameOf(n *node) (*node, string) {
 	return n.parent, n.name
 }
 
-// below gives all nodes of a datasite, those shown by providers included, and the names that the kernel may know to be absent.
+// below gives all nodes of a datasite, those shown by providers included, and the names that the kernel may know to be absent. What has
+// no name any more, but is still open or mapped, may have been of any datasite.
 func (t *table) below(owner perm.User) (out []*node, absent []negative) {
 	t.mu.Lock()
 	defer t.mu.Unlock()
@@ -321,6 +322,11 @@ func (t *table) below(owner perm.User) (out []*node, absent []negative) {
 	for s := range t.shown {
 		if s.face != nil && s.face.path.Owner == owner {
 			visit(s)
+		}
+	}
+	for _, n := range t.byID {
+		if n.parent == nil && n != t.root {
+			visit(n)
 		}
 	}
 	for k := range t.neg {

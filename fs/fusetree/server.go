@@ -37,6 +37,7 @@ type server struct {
 	handles  *handles
 	notify   *notifier
 	stands   standIns
+	turns    atomic.Uint64 // moves when rights may have changed
 	errnos   errnos
 	started  time.Time
 	uid, gid uint32
