@@ -149,24 +149,54 @@ func (e *edit) write(op string) (Edit, error) {
 	if !e.changed() {
 		return e.result(), nil
 	}
-	if err := e.replace(op, e.old, e.now); err != nil {
+	if err := e.replace(e.ctx, op, e.old, e.now); err != nil {
 		return Edit{}, err
 	}
 	return e.result(), nil
 }
 
 // replace writes one text of the file over another; nil is no file.
-func (e *edit) replace(op string, was, is []byte) error {
-	now, err := e.view.ReadFile(e.ctx, e.file)
-	there := err == nil
-	if err != nil && !errors.Is(err, iofs.ErrNotExist) {
+func (e *edit) replace(ctx context.Context, op string, was, is []byte) error {
+	if same(was, is) {
+		return nil
+	}
+	now, err := e.text(ctx)
+	if err != nil {
 		return err
 	}
-	if there != (was != nil) || string(now) != string(was) {
+	if !same(now, was) {
 		return fmt.Errorf("%s: %s was changed at the same moment; do it again: %w", op, e.file, datasite.ErrStale)
 	}
 	if is == nil {
-		return e.view.Remove(e.ctx, e.file)
+		return e.view.Remove(ctx, e.file)
 	}
-	return e.view.Write(e.ctx, e.file, is)
+	return e.view.Write(ctx, e.file, is)
 }
+
+// restore puts back the text from before any of ours was written.
+func (e *edit) restore(ctx context.Context, op string, ours ...[]byte) error {
+	now, err := e.text(ctx)
+	if err != nil {
+		return err
+	}
+	for _, text := range ours {
+		if same(now, text) {
+			return e.replace(ctx, op, now, e.old)
+		}
+	}
+	return e.replace(ctx, op, e.old, e.old)
+}
+
+// text reads the file; nil if there is none.
+func (e *edit) text(ctx context.Context) ([]byte, error) {
+	now, err := e.view.ReadFile(ctx, e.file)
+	switch {
+	case errors.Is(err, iofs.ErrNotExist):
+		return nil, nil
+	case err == nil && now == nil:
+		now = []byte{}
+	}
+	return now, err
+}
+
+func same(a, b []byte) bool { return (a == nil) == (b == nil) && string(a) == string(b) }

@@ -87,16 +87,16 @@ func (g *Granter) find(ctx context.Context, dir datasite.Path) (*edit, error) {
 
 // load reads the text that is to be edited, which is also what is decided by.
 func (e *edit) load() error {
-	text, err := e.view.ReadFile(e.ctx, e.file)
-	if err != nil {
-		return err
-	}
-	rs, _, err := rulefile.Parse("/"+e.file.String(), text)
+	text, err := e.text(e.ctx)
 	if err != nil {
 		return err
 	}
 	if text == nil {
-		text = []byte{}
+		return fmt.Errorf("%s was removed at the same moment; do it again: %w", e.file, datasite.ErrStale)
+	}
+	rs, _, err := rulefile.Parse("/"+e.file.String(), text)
+	if err != nil {
+		return err
 	}
 	e.old, e.now, e.rules, e.terminal = text, text, rs.Rules, rs.Terminal
 	e.before = e.before.with(e.file, text)

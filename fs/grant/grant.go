@@ -36,6 +36,7 @@ type Edit struct {
 	Made    bool          // File did not exist
 	Changed bool
 	Effects Effects         // on the files and folders that exist
+	Also    datasite.Path   // another rule file that was changed, by Move
 	Missed  []datasite.Path // what lies below and is decided otherwise by other rules, at most 100
 	Partial bool            // there is more below than was looked at
 }

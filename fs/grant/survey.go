@@ -108,7 +108,8 @@ func (l *looker) known(p datasite.Path, isDir bool) (bool, error) {
 }
 
 // entries are whom the rule files name that have a say on what was looked at, in any of the simulations, and everybody else as
-// "*" and "USER". more are added. cut tells that there are more than maxEntries.
+// "*" and "USER". more are added. cut tells that there are
+// more: over maxEntries, or whom a pattern names by a hash.
 func (s *survey) entries(more []entry, sims ...*simulation) (all []entry, cut bool, err error) {
 	byText := map[string]entry{}
 	for _, e := range append([]entry{{string(Everyone), perm.Anonymous}, {string(SignedIn), stranger}}, more...) {
@@ -131,6 +132,7 @@ func (s *survey) entries(more []entry, sims ...*simulation) (all []entry, cut bo
 				for _, rs := range sets {
 					for _, r := range rs.Rules {
 						personal = personal || strings.Contains(r.Pattern, "{{") || strings.Contains(r.Pattern, "{useremail}")
+						cut = cut || hashes(r.Pattern)
 						for _, list := range r.Grants {
 							for _, text := range list {
 								if e, ok := asWritten(text); ok {
@@ -171,6 +173,11 @@ func rank(e entry, more []entry) string {
 		return "a"
 	}
 	return "b"
+}
+
+// hashes reports a pattern that makes a place for whoever has an address with a hash, who cannot be told from it.
+func hashes(pattern string) bool {
+	return strings.Contains(pattern, "{{") && (strings.Contains(pattern, "UserHash") || strings.Contains(pattern, "sha2"))
 }
 
 func addPersonal(byText map[string]entry, name string) {
