@@ -172,7 +172,10 @@ func (s *scanner) literal() ([]byte, error) {
 		return any
 	}
 	one("-")
-	ok := one("0") || one("123456789") && (many() || true)
+	ok := one("0")
+	if !ok && many() {
+		ok = true // no zero stands first
+	}
 	if ok && one(".") {
 		ok = many()
 	}
