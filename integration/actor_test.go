@@ -129,6 +129,8 @@ func act(c call, r *reply, files map[int]int, next *int) error {
 		return err
 	case "writefile":
 		return os.WriteFile(c.Path, c.Data, os.FileMode(c.Mode))
+	case "row":
+		return answerRow(c, r)
 	}
 	return fmt.Errorf("unknown call %q", c.Op)
 }
