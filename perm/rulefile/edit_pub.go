@@ -20,7 +20,7 @@ func (e *editor) applied(rules []perm.Rule) []perm.Rule {
 	rules = slices.Clone(rules)
 	at := slices.IndexFunc(rules, func(r perm.Rule) bool { return r.Pattern == e.pattern })
 	if at < 0 {
-		if !e.replace && len(e.add) == 0 && e.limits == nil {
+		if !e.makes() {
 			return rules
 		}
 		at = len(rules)
@@ -42,24 +42,31 @@ func (e *editor) applied(rules []perm.Rule) []perm.Rule {
 	return rules
 }
 
-// list gives the edited list of one level.
-func (e *editor) list(users []string, l perm.Level) []string {
+// makes reports whether the change makes a rule if there is none with its pattern.
+func (e *editor) makes() bool {
+	return !e.drop && e.pattern != "" && (e.replace || len(e.add) > 0 || e.limits != nil)
+}
+
+// list gives the edited list of one level: those that stay in their old order, then the others.
+func (e *editor) list(old []string, l perm.Level) []string {
 	if e.level != l && e.level != perm.None {
-		return users
+		return old
 	}
-	if e.replace && e.level == l { // those that stay keep their order
-		old := slices.DeleteFunc(slices.Clone(users), func(u string) bool { return !slices.Contains(e.set, u) })
-		users = append(old, slices.DeleteFunc(slices.Clone(e.set), func(u string) bool { return slices.Contains(old, u) })...)
+	want := slices.Clone(old)
+	if e.replace && e.level == l {
+		want = slices.Clone(e.set)
 	}
-	users = slices.DeleteFunc(slices.Clone(users), func(u string) bool { return slices.Contains(e.remove, u) })
+	want = slices.DeleteFunc(want, func(u string) bool { return slices.Contains(e.remove, u) })
 	if e.level == l {
-		for _, u := range e.add {
-			if !slices.Contains(users, u) {
-				users = append(users, u)
-			}
+		want = append(want, e.add...)
+	}
+	out := slices.DeleteFunc(slices.Clone(old), func(u string) bool { return !slices.Contains(want, u) })
+	for _, u := range want {
+		if !slices.Contains(out, u) {
+			out = append(out, u)
 		}
 	}
-	return users
+	return out
 }
 
 // editPub does on the nodes what applied does on the rules.
@@ -70,10 +77,10 @@ func (e *editor) editPub(top *yaml.Node) {
 	if e.terminal != nil {
 		setKey(top, 0, "terminal", *e.terminal, false)
 	}
-	if e.pattern == "" {
+	at := held(top, "rules")
+	if !e.makes() && (at == nil || isNull(target(*at))) {
 		return
 	}
-	at := held(top, "rules")
 	if at == nil {
 		pair(top, "rules", &yaml.Node{Kind: yaml.SequenceNode})
 		at = held(top, "rules")
@@ -85,6 +92,9 @@ func (e *editor) editPub(top *yaml.Node) {
 		return
 	}
 	i := slices.IndexFunc(rules.Content, isOurs)
+	if i < 0 && !e.makes() {
+		return
+	}
 	if i < 0 {
 		rule := &yaml.Node{Kind: yaml.MappingNode}
 		pair(rule, "pattern", word(e.pattern))

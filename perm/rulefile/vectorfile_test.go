@@ -8,6 +8,7 @@ import (
 	"os"
 	"path"
 	"path/filepath"
+	"slices"
 	"strings"
 	"testing"
 	"time"
@@ -64,7 +65,7 @@ func vectorFiles(t *testing.T) []string {
 	var files []string
 	for _, e := range names {
 		switch ext := path.Ext(e.Name()); {
-		case e.IsDir() && (e.Name() == "broken" || e.Name() == "fuzz"): // cases of other tests
+		case e.IsDir() && slices.Contains([]string{"broken", "fuzz", "rapid"}, e.Name()): // of other tests
 		case ext == ".md" && !e.IsDir():
 		case (ext == ".yaml" || ext == ".yml" || ext == ".json") && !e.IsDir():
 			files = append(files, filepath.Join("testdata", e.Name()))
