@@ -13,21 +13,40 @@ import (
 
 func (a *app) viewCmd() *cobra.Command {
 	var q service.OpenView
+	var open bool
 	c := &cobra.Command{
-		Use:   "view EMAIL DIR",
-		Short: "Mount your datasite as somebody else sees it",
-		Long: "view mounts your datasite at DIR as the account EMAIL sees it. Without --write it is a preview: read-only, and gone after --ttl.\n" +
-			"With --write it is that person's place to work, until it is unmounted. (Running one confined command in a view, `view EMAIL -- CMD`, comes later.)",
-		Example: "  syftfs view rachel@datascience.example ~/as-rachel\n  syftfs view rachel@datascience.example /srv/rachel --write\n  syftfs view --guest ~/as-guest\n  syftfs view list\n  syftfs view umount ~/as-rachel",
+		Use:   "view EMAIL DIR, or view EMAIL -- COMMAND",
+		Short: "See your datasite as somebody else sees it: a folder, or a command run in their place",
+		Long: "view EMAIL DIR mounts your datasite at DIR as the account EMAIL sees it. Without --write it is a preview: read-only, and gone after --ttl.\n" +
+			"With --write it is that person's place to work, until it is unmounted.\n\n" +
+			"view EMAIL -- COMMAND runs one command for which the view stands in the place of your mount: what it reads, writes and is refused is what\n" +
+			"that person would get. Your backing folder, the state with its tokens and the socket are empty folders for it, no process outside is to be\n" +
+			"seen, and nothing that it does can take the view away. The view ends with the command. Exit status: the command's own; 125 it could not be set\n" +
+			"up, 126 and 127 as in a shell.",
+		Example: "  syftfs view rachel@datascience.example ~/as-rachel\n  syftfs view rachel@datascience.example /srv/rachel --write\n" +
+			"  syftfs view rachel@datascience.example -- ls -lR ~/SyftBox\n  syftfs view rachel@datascience.example --write -- bash\n" +
+			"  syftfs view --guest ~/as-guest\n  syftfs view list\n  syftfs view umount ~/as-rachel",
 		Args: func(c *cobra.Command, args []string) error {
-			if q.Guest && len(args) == 1 || !q.Guest && len(args) == 2 {
+			who, rest, run := args, []string(nil), c.ArgsLenAtDash() >= 0
+			if run {
+				who, rest = args[:c.ArgsLenAtDash()], args[c.ArgsLenAtDash():]
+			} else if n := len(args); n > 0 {
+				who, rest = args[:n-1], args[n-1:]
+			}
+			if len(rest) > 0 && (q.Guest && len(who) == 0 || !q.Guest && len(who) == 1) {
 				return nil
 			}
-			return usage{fmt.Errorf("usage: syftfs view EMAIL DIR [--write], or syftfs view --guest DIR")}
+			return usage{fmt.Errorf("usage: syftfs view EMAIL DIR [--write], or syftfs view EMAIL [--write] -- COMMAND ... (--guest in the place of EMAIL)")}
 		},
 		RunE: func(c *cobra.Command, args []string) error {
 			if !q.Guest {
 				q.Email = args[0]
+			}
+			if at := c.ArgsLenAtDash(); at >= 0 {
+				return a.runInView(c.Context(), q, !open, args[at:])
+			}
+			if open {
+				return usage{fmt.Errorf("--no-confine is about a command: syftfs view EMAIL --no-confine -- COMMAND")}
 			}
 			dir, err := filepath.Abs(args[len(args)-1])
 			if err != nil {
@@ -49,7 +68,8 @@ func (a *app) viewCmd() *cobra.Command {
 	}
 	c.Flags().BoolVar(&q.Write, "write", false, "a place to work: copy job folders into jobs/, write where the rules allow")
 	c.Flags().BoolVar(&q.Guest, "guest", false, "as somebody who is not signed in")
-	c.Flags().DurationVar(&q.TTL, "ttl", 0, fmt.Sprintf("how long a preview lives (default %s, at most %s)", service.DefaultTTL, service.MaxTTL))
+	c.Flags().BoolVar(&open, "no-confine", false, "of a command: only show it the folder; it is told where by SYFTFS_VIEW, and nothing keeps it there")
+	c.Flags().DurationVar(&q.TTL, "ttl", 0, fmt.Sprintf("how long a preview, or a command's view, lives (default %s, at most %s)", service.DefaultTTL, service.MaxTTL))
 	c.AddCommand(&cobra.Command{
 		Use: "list", Short: "List the open views", Example: "  syftfs view list", Args: exactly(0),
 		RunE: func(c *cobra.Command, _ []string) error {
@@ -83,33 +103,4 @@ func (a *app) viewCmd() *cobra.Command {
 		},
 	})
 	return c
-}
-
-func (a *app) whyCmd() *cobra.Command {
-	return &cobra.Command{
-		Use:   "why EMAIL LEVEL PATH",
-		Short: "Tell why somebody may or may not read, create, write or administer a path",
-		Long: "why makes the very decision that the mount would make, and tells it: the rule file and line that decided, which pattern matched, which list was\n" +
-			"consulted. LEVEL is read, create, write or admin. PATH is owner@x.org/dir/file, or a path below the mount. EMAIL may be \"guest\".\n" +
-			"Exit status: 0 allowed, 1 not allowed.",
-		Example: "  syftfs why rachel@datascience.example read owen@cancer-research.example/private/x.csv\n  syftfs why guest read ~/SyftBox/owen@cancer-research.example/public/readme.txt",
-		Args:    exactly(3),
-		RunE: func(c *cobra.Command, args []string) error {
-			q := service.WhyQuestion{User: args[0], Level: args[1], Path: args[2]}
-			ans, err := ask(c.Context(), a, httpapi.Why, q)
-			if err != nil {
-				return err
-			}
-			err = a.show(ans, func(w io.Writer) {
-				fmt.Fprintln(w, clean(ans.Text, true))
-				if ans.Account != "" {
-					fmt.Fprintln(w, "Account:", ans.Account)
-				}
-			})
-			if err == nil && !ans.Allowed {
-				err = exit(1)
-			}
-			return err
-		},
-	}
 }

@@ -68,6 +68,7 @@ type site struct {
 	mount    *fusetree.Mount
 	started  time.Time
 	stop     context.CancelFunc
+	stopping <-chan struct{}
 
 	mu         sync.Mutex
 	reconciled bool
@@ -80,7 +81,7 @@ type site struct {
 func Run(ctx context.Context, dir string, o RunOptions) (err error) {
 	ctx, stop := context.WithCancel(ctx)
 	defer stop()
-	s := &site{name: filepath.Base(dir), dir: dir, log: o.Log, started: time.Now(), stop: stop}
+	s := &site{name: filepath.Base(dir), dir: dir, log: o.Log, started: time.Now(), stop: stop, stopping: ctx.Done()}
 	var closers closers
 	announced := false
 	defer func() {
@@ -296,6 +297,9 @@ func (s *site) State() service.State {
 
 // Shutdown ends Run.
 func (s *site) Shutdown() { s.stop() }
+
+// Stopping is closed when Run begins to end.
+func (s *site) Stopping() <-chan struct{} { return s.stopping }
 
 // jobMoved is told each change of a job, by the engine, without a lock.
 func (s *site) jobMoved(id jobs.ID) {

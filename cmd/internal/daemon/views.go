@@ -5,6 +5,7 @@ import (
 	"errors"
 	"fmt"
 	iofs "io/fs"
+	"os"
 	"slices"
 	"strings"
 	"sync"
@@ -58,6 +59,8 @@ type openView struct {
 	mount *fusetree.Mount
 	timer *time.Timer // of a preview
 	leave func()
+	run   bool          // its folder goes with it
+	gone  chan struct{} // closed when it is forgotten
 }
 
 // Open mounts a view.
@@ -101,7 +104,7 @@ func (v *views) Open(ctx context.Context, who datasite.Identity, o service.ViewO
 		sub.watch(o.Dir, func(rel string) { mount.InvalidateVirtual(datasite.Path{Owner: s.owner}, datasite.JobsDir, rel) })
 		leave = func() { sub.watch(o.Dir, nil) }
 	}
-	ov := &openView{View: service.View{Dir: o.Dir, Email: emailOf(o.Email), Write: o.Write}, mount: mount, leave: leave}
+	ov := &openView{View: service.View{Dir: o.Dir, Email: emailOf(o.Email), Write: o.Write}, mount: mount, leave: leave, run: o.Run, gone: make(chan struct{})}
 	if o.TTL > 0 {
 		ov.Expires = time.Now().Add(o.TTL)
 		ov.timer = time.AfterFunc(o.TTL, func() { v.expire(ov) })
@@ -136,6 +139,10 @@ func (v *views) forget(ov *openView) {
 		ov.timer.Stop()
 	}
 	ov.leave()
+	close(ov.gone)
+	if ov.run {
+		_ = os.Remove(ov.Dir) // whoever made it may have been killed; what is not empty is not ours
+	}
 	if v.open[ov.Dir] != ov {
 		return
 	}
@@ -171,7 +178,7 @@ func (v *views) reopen(ctx context.Context) error {
 			v.site.problem("detaching the dead view "+l.Dir, err)
 			continue
 		}
-		if !l.Write {
+		if !l.Lasting() {
 			continue
 		}
 		a, err := v.site.accounts.Get(l.Email)
@@ -202,15 +209,31 @@ func (v *views) List() []service.View {
 	return list
 }
 
+// Gone gives what is closed when the view at dir is no longer mounted.
+func (v *views) Gone(dir string) (<-chan struct{}, error) {
+	ov, err := v.at(dir)
+	if err != nil {
+		return nil, err
+	}
+	return ov.gone, nil
+}
+
 // Close unmounts a view.
 func (v *views) Close(ctx context.Context, dir string) error {
-	v.mu.Lock()
-	ov := v.open[dir]
-	v.mu.Unlock()
-	if ov == nil {
-		return &service.Error{Code: service.NotFound, Field: "dir", Message: dir + " is not a view of this datasite: `syftfs view list` names them"}
+	ov, err := v.at(dir)
+	if err != nil {
+		return err
 	}
 	return ov.mount.Close(ctx)
+}
+
+func (v *views) at(dir string) (*openView, error) {
+	v.mu.Lock()
+	defer v.mu.Unlock()
+	if ov := v.open[dir]; ov != nil {
+		return ov, nil
+	}
+	return nil, &service.Error{Code: service.NotFound, Field: "dir", Message: dir + " is not a view of this datasite: `syftfs view list` names them"}
 }
 
 func (v *views) close(ctx context.Context) error {
@@ -224,6 +247,13 @@ func (v *views) close(ctx context.Context) error {
 	var errs []error
 	for _, ov := range all {
 		errs = append(errs, ov.mount.Close(ctx))
+	}
+	for _, ov := range all {
+		select {
+		case <-ov.gone:
+		case <-ctx.Done(): // a mount that is held in another namespace ends with this process
+			return errors.Join(append(errs, context.Cause(ctx))...)
+		}
 	}
 	v.wg.Wait()
 	return errors.Join(errs...)

@@ -27,6 +27,7 @@ var (
 	ViewOpen      = Op[service.OpenView, service.View]{"/v1/views/open"}
 	ViewList      = Op[struct{}, []service.View]{"/v1/views/list"}
 	ViewClose     = Op[service.CloseView, struct{}]{"/v1/views/close"}
+	ViewHold      = Op[service.CloseView, struct{}]{"/v1/views/hold"} // answers when the view is gone; ends it when the connection does
 	UserCreate    = Op[service.NewUser, service.User]{"/v1/users/create"}
 	UserVerify    = Op[service.Who, service.User]{"/v1/users/verify"}
 	UserDisable   = Op[service.Who, service.User]{"/v1/users/disable"}
@@ -53,6 +54,7 @@ func Handler(s *service.Service) http.Handler {
 	handle(mux, ViewOpen, s.ViewOpen)
 	handle(mux, ViewList, s.ViewList)
 	handle(mux, ViewClose, s.ViewClose)
+	handle(mux, ViewHold, s.ViewHold)
 	handle(mux, UserCreate, s.UserCreate)
 	handle(mux, UserVerify, s.UserVerify)
 	handle(mux, UserDisable, s.UserDisable)

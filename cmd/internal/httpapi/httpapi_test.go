@@ -54,6 +54,8 @@ type views struct {
 	left    atomic.Int32
 }
 
+func (v *views) Gone(string) (<-chan struct{}, error) { return nil, nil }
+
 func (v *views) List() []service.View {
 	return []service.View{{Dir: "/srv/a", Email: "rachel@uni.example"}}
 }

@@ -29,6 +29,7 @@ type Caller struct {
 type Views interface {
 	Open(ctx context.Context, who datasite.Identity, o ViewOptions) (View, error)
 	List() []View
+	Gone(dir string) (<-chan struct{}, error) // closed when the view at dir is no longer mounted
 	Close(ctx context.Context, dir string) error
 }
 
@@ -36,6 +37,7 @@ type Views interface {
 type Host interface {
 	State() State
 	Shutdown()
+	Stopping() <-chan struct{}                    // closed when the process begins to stop
 	Admit(ctx context.Context, u perm.User) error // make the job folders of a verified local scientist
 }
 

@@ -21,6 +21,7 @@ type ViewOptions struct {
 	Email perm.User
 	Write bool          // a place to work: no time limit
 	TTL   time.Duration // of a preview
+	Run   bool          // for one command: the folder goes with the view
 }
 
 // View is an open view.
@@ -30,6 +31,9 @@ type View struct {
 	Write   bool      `json:"write"`
 	Expires time.Time `json:"expires,omitzero"` // zero: until it is unmounted
 }
+
+// Lasting reports whether the view is a place to work, which a start after a crash mounts again.
+func (v View) Lasting() bool { return v.Write && v.Expires.IsZero() }
 
 // Who tells in words whose view it is.
 func (v View) Who() string {
@@ -46,6 +50,7 @@ type OpenView struct {
 	Dir   string        `json:"dir"` // absolute
 	Write bool          `json:"write"`
 	TTL   time.Duration `json:"ttl"`
+	Run   bool          `json:"run"` // for one command: it ends after TTL even with Write
 }
 
 // ViewOpen mounts the own datasite as another account sees it.
@@ -57,15 +62,15 @@ func (s *Service) ViewOpen(ctx context.Context, c Caller, q OpenView) (View, err
 		return View{}, &Error{Code: BadInput, Field: "dir", Message: "the view's folder must be an absolute path"}
 	}
 	switch {
-	case q.Write && q.TTL != 0:
+	case q.Write && q.TTL != 0 && !q.Run:
 		return View{}, &Error{Code: BadInput, Field: "ttl", Message: "a place to work stays until it is unmounted: leave out --ttl, or --write"}
 	case q.TTL < 0 || q.TTL > MaxTTL:
-		return View{}, &Error{Code: BadInput, Field: "ttl", Message: "a preview lives at most 12h"}
+		return View{}, &Error{Code: BadInput, Field: "ttl", Message: "such a view lives at most 12h"}
 	case q.Guest && q.Email != "":
 		return View{}, &Error{Code: BadInput, Field: "email", Message: "a view is a guest's or an account's: give an address or --guest, not both"}
 	}
-	o := ViewOptions{Dir: filepath.Clean(q.Dir), Write: q.Write, TTL: q.TTL}
-	if !q.Write && o.TTL == 0 {
+	o := ViewOptions{Dir: filepath.Clean(q.Dir), Write: q.Write, TTL: q.TTL, Run: q.Run}
+	if (!q.Write || q.Run) && o.TTL == 0 {
 		o.TTL = DefaultTTL
 	}
 	who := datasite.Identity{Subject: perm.Anonymous}
@@ -99,6 +104,26 @@ func (s *Service) ViewList(_ context.Context, c Caller, _ struct{}) ([]View, err
 		return nil, err
 	}
 	return s.Views.List(), nil
+}
+
+// ViewHold answers when the view is gone or about to go. It takes the view away when whoever asks is gone: what a command was run for ends
+// with it, also when it was killed.
+func (s *Service) ViewHold(ctx context.Context, c Caller, q CloseView) (struct{}, error) {
+	if err := s.admin(c, "holding a view"); err != nil {
+		return struct{}{}, err
+	}
+	gone, err := s.Views.Gone(filepath.Clean(q.Dir))
+	if err != nil {
+		return struct{}{}, Wrap(err)
+	}
+	select {
+	case <-gone: // its time was over
+		return struct{}{}, nil
+	case <-s.Host.Stopping(): // every view is taken away then
+		return struct{}{}, nil
+	case <-ctx.Done():
+		return s.ViewClose(context.WithoutCancel(ctx), c, q)
+	}
 }
 
 // CloseView is the question of `syftfs view umount DIR`.

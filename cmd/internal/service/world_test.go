@@ -163,6 +163,9 @@ type fakeHost struct {
 
 func (h *fakeHost) State() State { return h.state }
 func (h *fakeHost) Shutdown()    { h.down++ }
+
+func (h *fakeHost) Stopping() <-chan struct{} { return nil }
+
 func (h *fakeHost) Admit(_ context.Context, u perm.User) error {
 	if h.refuse == nil {
 		h.admitted = append(h.admitted, u)
@@ -185,6 +188,8 @@ func (v *fakeViews) Open(_ context.Context, who datasite.Identity, o ViewOptions
 }
 
 func (v *fakeViews) List() []View { return slices.Clone(v.open) }
+
+func (v *fakeViews) Gone(string) (<-chan struct{}, error) { return nil, nil }
 
 func (v *fakeViews) Close(_ context.Context, dir string) error {
 	for i, o := range v.open {
