@@ -4,89 +4,22 @@ import (
 	"context"
 	"errors"
 	iofs "io/fs"
-	"os"
 	"path/filepath"
 	"strings"
 	"sync"
 	"testing"
 
 	"github.com/google/go-cmp/cmp"
-	"github.com/openmined/syftfs/fs/backing"
 	"github.com/openmined/syftfs/fs/datasite"
-	"github.com/openmined/syftfs/fs/guard"
 	"github.com/openmined/syftfs/perm"
-	"github.com/openmined/syftfs/perm/rulefile"
 )
-
-const (
-	owner perm.User = "owner@x.org"
-	alice perm.User = "alice@x.org"
-	bob   perm.User = "bob@x.org"
-	carol perm.User = "carol@x.org"
-)
-
-var ctx = context.Background()
-
-type world struct {
-	t   *testing.T
-	dir string
-	g   *guard.Guard
-	*Granter
-}
 
 // newWorld makes the owner's datasite with files, whose names are relative to it.
 func newWorld(t *testing.T, files map[string]string) *world {
 	t.Helper()
-	dir := t.TempDir()
-	for name, body := range files {
-		full := filepath.Join(dir, string(owner), name)
-		must(t, os.MkdirAll(filepath.Dir(full), 0o755))
-		must(t, os.WriteFile(full, []byte(body), 0o644))
-	}
-	must(t, os.MkdirAll(filepath.Join(dir, string(owner)), 0o755))
-	tree, err := backing.Open(dir)
-	must(t, err)
-	t.Cleanup(func() { must(t, tree.Close()) })
-	g := guard.New(guard.Config{Owner: owner, Tree: tree, Rules: perm.NewIndex(rulefile.Loader(tree.FS()))})
-	return &world{t: t, dir: dir, g: g, Granter: New(g.View(datasite.Identity{Subject: owner}, nil))}
-}
-
-func must(t testing.TB, err error) {
-	t.Helper()
-	if err != nil {
-		t.Fatal(err)
-	}
-}
-
-func at(rel string) datasite.Path { return datasite.Path{Owner: owner, Rel: rel} }
-
-func (w *world) read(rel string) string {
-	w.t.Helper()
-	b, err := os.ReadFile(filepath.Join(w.dir, string(owner), rel))
-	must(w.t, err)
-	return string(b)
-}
-
-func (w *world) exists(rel string) bool {
-	_, err := os.Lstat(filepath.Join(w.dir, string(owner), rel))
-	return err == nil
-}
-
-// level asks the gate itself.
-func (w *world) level(u perm.User, rel string) perm.Level {
-	w.t.Helper()
-	d, err := w.view.Explain(ctx, u, at(rel), perm.Read)
-	must(w.t, err)
-	return d.Level
-}
-
-func (w *world) levels(rel string, want map[perm.User]perm.Level) {
-	w.t.Helper()
-	for u, l := range want {
-		if got := w.level(u, rel); got != l {
-			w.t.Errorf("%s on %s: %s, want %s", u, rel, got, l)
-		}
-	}
+	w := openWorld(t, t.TempDir(), files, nil)
+	t.Cleanup(func() { must(t, w.tree.Close()) })
+	return w
 }
 
 func TestGrantMakesTheFile(t *testing.T) {

@@ -162,25 +162,38 @@ func (m *move) steps(op string) error {
 	if err := m.dst.replace(m.ctx, op, m.dst.old, m.tight); err != nil {
 		return err
 	}
-	if err := m.dst.view.Rename(m.ctx, m.from, m.to, unix.RENAME_NOREPLACE); err != nil {
+	if err := m.carry(m.ctx, m.from, m.to); err != nil {
 		return err
 	}
 	return m.dst.replace(m.ctx, op, m.tight, m.loose)
+}
+
+// carry renames, durably: the rules that are written next must not outlast it.
+func (m *move) carry(ctx context.Context, a, b datasite.Path) error {
+	view := m.dst.view
+	if err := view.Rename(ctx, a, b, unix.RENAME_NOREPLACE); err != nil {
+		return err
+	}
+	if err := view.SyncDir(ctx, b.Parent()); err != nil {
+		return err
+	}
+	err := view.SyncDir(ctx, a.Parent())
+	if errors.Is(err, iofs.ErrNotExist) {
+		return nil // nothing in it is the caller's to see any more
+	}
+	return err
 }
 
 // undo puts things as they were. The rules at the destination go only when nothing lies there any more. A step that failed may
 // have been taken all the same.
 func (m *move) undo() error {
 	ctx := context.WithoutCancel(m.ctx)
-	view := m.dst.view
-	away := func() bool {
-		_, err := view.Stat(ctx, m.from)
-		return errors.Is(err, iofs.ErrNotExist)
+	_, err := m.dst.view.Stat(ctx, m.from)
+	if errors.Is(err, iofs.ErrNotExist) {
+		err = m.carry(ctx, m.to, m.from)
 	}
-	if away() {
-		if err := view.Rename(ctx, m.to, m.from, unix.RENAME_NOREPLACE); away() {
-			return fmt.Errorf("it lies at %s now; move it back, or grant again there what is missing: %w", m.to, err)
-		}
+	if err != nil {
+		return fmt.Errorf("look whether it lies at %s or at %s, and grant again what is missing: %w", m.from, m.to, err)
 	}
 	if err := m.dst.restore(ctx, "move", m.tight, m.loose); err != nil {
 		return fmt.Errorf("%s holds rules for %s, which apply to nothing: %w", m.dst.file, m.to, err)
