@@ -80,7 +80,7 @@ func (s *server) register(n *node, f *guard.File, flags int, out *fuse.OpenOut) 
 	s.nodes.opened(h)
 	out.Fh = s.handles.add(h)
 	var o uint32
-	if s.quietClose(h) {
+	if !h.writes {
 		o |= fuse.FOPEN_NOFLUSH
 	}
 	if flags&unix.O_APPEND != 0 {
@@ -121,13 +121,10 @@ func (s *server) registerVirtual(n *node, kind virtual.Kind, vh virtual.Handle, 
 	if kind == virtual.Text || flags&unix.O_APPEND != 0 {
 		out.OpenFlags |= fuse.FOPEN_DIRECT_IO // a refused write fails in write(2), not only at close
 	}
-	if s.quietClose(h) {
+	if !h.writes {
 		out.OpenFlags |= fuse.FOPEN_NOFLUSH
 	}
 }
-
-// quietClose reports whether close(2) need not be told: nothing was written, and no lock ends with it.
-func (s *server) quietClose(h *handle) bool { return !h.writes && !s.locks }
 
 // Create makes a file and opens it.
 func (s *server) Create(_ <-chan struct{}, in *fuse.CreateIn, name string, out *fuse.CreateOut) fuse.Status {
@@ -228,7 +225,7 @@ func (s *server) Writev(<-chan struct{}, *fuse.WriteIn, [][]byte) (uint32, fuse.
 	return 0, fuse.ENOSYS
 }
 
-// Flush is each close(2) of a handle that can write or hold locks.
+// Flush is each close(2) of a handle that can write.
 func (s *server) Flush(_ <-chan struct{}, in *fuse.FlushIn) fuse.Status {
 	h := s.handles.get(in.Fh)
 	if h == nil {

@@ -77,7 +77,8 @@ func (s *server) lockable(fh uint64) (*handle, error) {
 	return h, s.stands.under(h)
 }
 
-// unlock gives up what a process holds of an open file that it closes.
+// unlock gives up what a process holds of an open file that it closes. Of one that was opened to read only the kernel does not tell each
+// close, which would cost a request for each file that anybody reads: shared POSIX locks of it end with the last.
 func (s *server) unlock(h *handle, holder uint64) {
 	switch {
 	case !s.locks:
