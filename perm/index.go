@@ -100,16 +100,16 @@ func (x *Index) consider(s *site, epoch uint64, r *Request) (question, error) {
 		return question{}, &iofs.PathError{Op: "decide", Path: "/" + string(r.Owner) + "/" + r.Path, Err: iofs.ErrInvalid}
 	}
 	dir, base := parent(r.Path)
-	at := r.Path
-	if !r.IsDir {
-		at = dir
+	at := dir
+	if r.isDir() {
+		at = r.Path
 	}
 	f, err := x.folder(s, epoch, at)
 	if err != nil {
 		return question{}, err
 	}
 	q := question{path: r.Path, reign: f.in, vars: vars{user: r.User}, day: anyDay, ruleFile: isRuleFile(base)}
-	if r.IsDir {
+	if r.isDir() {
 		q.reign = f.self
 	}
 	last := q.reign.last()
@@ -129,6 +129,8 @@ func (x *Index) consider(s *site, epoch uint64, r *Request) (question, error) {
 	}
 	return q, nil
 }
+
+func (r *Request) isDir() bool { return r.IsDir || r.Path == "" }
 
 func isRuleFile(base string) bool { return base == FilePub || base == FilePerm }
 

@@ -3,6 +3,7 @@ package perm
 import (
 	"errors"
 	"fmt"
+	"slices"
 	"strings"
 	"unicode/utf8"
 
@@ -16,8 +17,6 @@ var (
 	errAlternatives = errors.New("the {...} of the pattern stand for more than 1,000 patterns; write fewer alternatives")
 )
 
-const maxAlternatives = 1000 // a bound on the work that one match can make
-
 // compileUserGlob compiles an entry such as "*@x.org"; templates mean nothing there.
 func compileUserGlob(entry string) (*pubGlob, error) {
 	pieces := []piece{{text: entry}}
@@ -25,7 +24,8 @@ func compileUserGlob(entry string) (*pubGlob, error) {
 		return nil, err
 	}
 	g := &pubGlob{}
-	return g, g.compileGlob(pieces)
+	g.compileGlob(pieces)
+	return g, nil
 }
 
 // matcher is a compiled pattern.
@@ -36,6 +36,7 @@ type matcher interface {
 	usesDate() bool
 	usesUser() bool // covers other paths for other users
 	gate() gate
+	size() int // the number of patterns that it stands for
 }
 
 func compile(kind Kind, pattern string) (matcher, error) {
@@ -99,7 +100,8 @@ const (
 	formChild         // lit/head*tail, or head*tail
 	formAnyChild      // **/head*tail
 	formPath          // name by name
-	formGlob          // the glob library's: with {...}
+	formAny           // any of several
+	formGlob          // the glob library's: a class that a template stands in
 )
 
 // pubGlob is a pattern of syft.pub.yaml.
@@ -108,15 +110,15 @@ type pubGlob struct {
 	lit        []piece // the literal part of the common forms
 	head, tail string
 	path       *pathGlob
-	glob       string // formGlob without templates: ready for the library
+	any        []*pubGlob
 	dated      bool
 	personal   bool // holds a template of the user
-	odd        bool // formGlob: holds U+FFFD, which the library takes for any byte that is not UTF-8
 }
 
 func (g *pubGlob) never() bool    { return g.form == formNever }
 func (g *pubGlob) usesDate() bool { return g.dated }
 func (g *pubGlob) usesUser() bool { return g.personal }
+func (g *pubGlob) size() int      { return max(len(g.any), 1) }
 
 func compilePubGlob(pattern string) (*pubGlob, error) {
 	if pattern == "" {
@@ -140,7 +142,8 @@ func compilePubGlob(pattern string) (*pubGlob, error) {
 		}
 	}
 	if isGlob {
-		return g, g.compileGlob(pieces)
+		g.compileGlob(pieces)
+		return g, nil
 	}
 	g.form, g.lit = formExact, pieces
 	if hopeless(splitSegments(pieces)) {
@@ -150,7 +153,7 @@ func compilePubGlob(pattern string) (*pubGlob, error) {
 }
 
 // compileGlob finds the form of a valid glob.
-func (g *pubGlob) compileGlob(pieces []piece) (err error) {
+func (g *pubGlob) compileGlob(pieces []piece) {
 	text := ""
 	for _, p := range pieces {
 		text += p.text
@@ -159,15 +162,30 @@ func (g *pubGlob) compileGlob(pieces []piece) (err error) {
 	switch {
 	case hopeless(segments):
 		g.form = formNever
-	case !strings.ContainsAny(text, `?[{}\`) && g.plainForm(segments), g.pathForm(pieces):
-	default:
+	case !strings.ContainsAny(text, `?[{}\`) && g.plainForm(segments):
+	case g.alternatives(pieces):
+	case !g.pathForm(pieces):
 		g.form, g.lit = formGlob, pieces
-		g.odd = strings.ContainsRune(text, utf8.RuneError)
-		if len(pieces) == 1 && pieces[0].of == noVariable {
-			g.glob, err = tameClasses(text)
+	}
+}
+
+// alternatives compiles a glob with {...}.
+func (g *pubGlob) alternatives(pieces []piece) bool {
+	all := splitBraces(pieces)
+	if !slices.ContainsFunc(all, func(b brace) bool { return b.mark != 0 }) {
+		return false
+	}
+	g.form = formAny
+	for _, form := range writeOut(all) {
+		one := &pubGlob{personal: g.personal, dated: g.dated}
+		if one.compileGlob(form); one.form != formNever {
+			g.any = append(g.any, one)
 		}
 	}
-	return err
+	if len(g.any) == 0 {
+		g.form = formNever
+	}
+	return true
 }
 
 // checkGlob validates a glob, with a stand-in where templates insert text.
@@ -189,42 +207,10 @@ func checkGlob(pieces []piece) error {
 	if _, err := tameClasses(b.String()); err != nil {
 		return err
 	}
-	if alternatives(b.String()) > maxAlternatives {
+	if alternatives(splitBraces(pieces)) > maxAlternatives {
 		return errAlternatives
 	}
 	return nil
-}
-
-// alternatives counts the patterns that a valid glob stands for by its {...}, up to a little over maxAlternatives.
-func alternatives(glob string) int {
-	type level struct{ sum, product int } // of the alternatives so far; of this one
-	stack := []level{{product: 1}}
-	for i := 0; i < len(glob); i++ {
-		top := &stack[len(stack)-1]
-		switch glob[i] {
-		case '\\':
-			i++
-		case '[':
-			if _, _, next, err := parseClass(glob, i+1); err == nil {
-				i = next - 1
-			}
-		case '{':
-			stack = append(stack, level{product: 1})
-		case ',':
-			if len(stack) > 1 {
-				top.sum = min(top.sum+top.product, maxAlternatives+1)
-				top.product = 1
-			}
-		case '}':
-			if len(stack) > 1 {
-				n := top.sum + top.product
-				stack = stack[:len(stack)-1]
-				outer := &stack[len(stack)-1]
-				outer.product = min(outer.product*n, maxAlternatives+1)
-			}
-		}
-	}
-	return stack[0].product
 }
 
 // splitSegments cuts pieces at the slashes of their text; inserted text is never cut.
@@ -318,13 +304,15 @@ func (g *pubGlob) plainForm(segments [][]piece) bool {
 			g.form = formSuffix
 		case below:
 			g.form = formUnder
+		default: // one of several alternatives
+			g.form = formExact
 		}
 	}
 	g.lit = joinSegments(literals)
 	return true
 }
 
-// pathForm compiles a glob without {...} to be compared name by name. It gives up on a class that a template stands in.
+// pathForm compiles a glob whose {...} were written out. It gives up on a class that a template stands in.
 func (g *pubGlob) pathForm(pieces []piece) bool {
 	b := pathBuilder{pathGlob: pathGlob{personal: g.personal, hidden: true}}
 	for k, piece := range pieces {
@@ -334,8 +322,6 @@ func (g *pubGlob) pathForm(pieces []piece) bool {
 		}
 		for i := 0; i < len(piece.text); i++ {
 			switch c := piece.text[i]; c {
-			case '{', '}':
-				return false
 			case '/':
 				b.slash()
 			case '*':
@@ -369,31 +355,16 @@ func (g *pubGlob) pathForm(pieces []piece) bool {
 	return true
 }
 
-// joinSegments puts segments together again, neighbouring text in one piece.
+// joinSegments puts segments together again.
 func joinSegments(segments [][]piece) []piece {
-	var out []piece
-	text := ""
-	flush := func() {
-		if text != "" {
-			out = append(out, piece{text: text})
-			text = ""
-		}
-	}
+	var all []piece
 	for i, s := range segments {
 		if i > 0 {
-			text += "/"
+			all = append(all, piece{text: "/"})
 		}
-		for _, p := range s {
-			if p.of == noVariable {
-				text += p.text
-				continue
-			}
-			flush()
-			out = append(out, p)
-		}
+		all = append(all, s...)
 	}
-	flush()
-	return out
+	return joinText(all)
 }
 
 func (g *pubGlob) match(rel string, v *vars) bool {
@@ -429,6 +400,8 @@ func (g *pubGlob) match(rel string, v *vars) bool {
 		return rel != "" && g.wraps(rel)
 	case formPath:
 		return rel != "" && g.path.match(rel, v)
+	case formAny:
+		return rel != "" && slices.ContainsFunc(g.any, func(one *pubGlob) bool { return one.match(rel, v) })
 	case formGlob:
 		return g.matchGlob(rel, v)
 	}
@@ -439,24 +412,22 @@ func (g *pubGlob) wraps(name string) bool {
 	return len(name) >= len(g.head)+len(g.tail) && strings.HasPrefix(name, g.head) && strings.HasSuffix(name, g.tail)
 }
 
+// matchGlob asks the glob library, which takes U+FFFD in a pattern for any byte that is not UTF-8.
 func (g *pubGlob) matchGlob(rel string, v *vars) bool {
-	if rel == "" || g.odd && !utf8.ValidString(rel) {
+	if rel == "" || !utf8.ValidString(rel) {
 		return false
 	}
-	glob := g.glob
-	if glob == "" {
-		var b strings.Builder
-		for _, p := range g.lit {
-			if p.of == noVariable {
-				b.WriteString(p.text)
-			} else {
-				b.WriteString(escape(p.value(v)))
-			}
+	var b strings.Builder
+	for _, p := range g.lit {
+		if p.of == noVariable {
+			b.WriteString(p.text)
+		} else {
+			b.WriteString(escape(p.value(v)))
 		}
-		var err error
-		if glob, err = tameClasses(b.String()); err != nil {
-			return false
-		}
+	}
+	glob, err := tameClasses(b.String())
+	if err != nil {
+		return false
 	}
 	ok, err := doublestar.Match(glob, rel)
 	return ok && err == nil

@@ -40,7 +40,7 @@ func TestPubPatterns(t *testing.T) {
 		{"a/**/z", formPath, []string{"a/z", "a/b/z", "a/b/c/z"}, []string{"a", "z", "az", "b/a/z"}},
 		{"x**y/*", formPath, []string{"xy/f", "x-1-y/f"}, []string{"x/1/y/f"}},
 		{"f?.txt", formPath, []string{"f1.txt", "fé.txt"}, []string{"f.txt", "f12.txt", "f/.txt"}},
-		{"{a,b{c,d}}*", formGlob, []string{"a", "bc", "bdx"}, []string{"b", "c"}},
+		{"{a,b{c,d}}*", formAny, []string{"a", "bc", "bdx"}, []string{"b", "c"}},
 		{`a\*b*`, formPath, []string{"a*b", "a*bc"}, []string{"axb"}},
 		{"[!a]x", formPath, []string{"bx", "éx"}, []string{"ax", "/x", "x"}},
 		{"a[!b]c", formPath, []string{"axc"}, []string{"abc", "a/c"}},
@@ -74,7 +74,7 @@ func TestPubPatterns(t *testing.T) {
 		{"{{.Year}}-{{.Month}}-{{.Date}}", formExact, []string{"2025-03-07"}, []string{"2025-3-7"}},
 		{"**/{{.UserEmail}}", formSuffix, []string{email, "a/" + email}, []string{"a" + email}},
 		{"**/{{.UserEmail}}/**", formWithin, []string{email, "a/" + email + "/b"}, []string{"a" + email}},
-		{"{a,{{.UserEmail}}}*", formGlob, []string{"a", email + "x"}, []string{"b"}},
+		{"{a,{{.UserEmail}}}*", formAny, []string{"a", email + "x"}, []string{"b"}},
 		{"}}{{.Year}}", formExact, []string{"}}2025"}, nil},
 	}
 	for _, tt := range tests {

@@ -80,7 +80,7 @@ type Request struct {
 	User  User
 	Owner User
 	Path  string // below the datasite of Owner, cleaned, "" for its root
-	IsDir bool
+	IsDir bool   // the datasite itself is always taken for a folder
 	Want  Level
 	Now   time.Time
 }

@@ -24,6 +24,7 @@ func (g *permGlob) never() bool    { return g.hopeless }
 func (g *permGlob) usesDate() bool { return false }
 func (g *permGlob) usesUser() bool { return g.path.personal }
 func (g *permGlob) gate() gate     { return g.path.gate() }
+func (g *permGlob) size() int      { return 1 }
 
 func compilePermGlob(pattern string) (*permGlob, error) {
 	switch {

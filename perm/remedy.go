@@ -46,7 +46,7 @@ func (d Decision) Remedy() (Remedy, bool) {
 		r.Text = "Until " + r.File + " is repaired, only the owner gets in."
 		return r, false
 	case noFile:
-		if d.Request.IsDir {
+		if d.Request.isDir() {
 			folder = d.Request.Path
 		}
 		r.File, r.Kind = shownDir(d.Request.Owner, folder)+"/"+FilePub, KindPub

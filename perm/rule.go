@@ -80,6 +80,8 @@ func (b bits) highest() (top Level) {
 	return top
 }
 
+var errPatterns = errors.New("the {...} of this file stand for more than 20,000 patterns; write fewer alternatives")
+
 var errTwoFiles = errors.New("two rule files of the same name")
 
 // compileFile never fails: what cannot be compiled is a broken file, which leaves its folder to the owner.
@@ -110,10 +112,14 @@ func (f *file) fail(err error) {
 func (f *file) compileRules(rules []Rule, ids *atomic.Uint64) error {
 	f.rules = make([]*rule, 0, len(rules))
 	index := map[string]int32{} // of entries
+	size := 0
 	for i := range rules {
 		r, err := f.compileRule(i+1, &rules[i], index)
 		if err != nil {
 			return wrongPattern(rules[i].Pattern, err)
+		}
+		if size += r.matcher.size(); size > maxPatterns {
+			return errPatterns
 		}
 		r.id = ids.Add(1)
 		f.dated = f.dated || r.matcher.usesDate()

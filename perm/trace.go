@@ -136,7 +136,7 @@ func (x *Index) tracedFiles(s *site, epoch uint64, g *reign, r *Request) ([]Trac
 			role = RoleDecides
 		case g.has(f):
 			role = RoleAdds
-		case f.kind == KindPerm && r.IsDir && dir == r.Path:
+		case f.kind == KindPerm && r.isDir() && dir == r.Path:
 			role = RoleInside
 		}
 		if f.terminal && ended == 0 {
@@ -153,7 +153,7 @@ func (x *Index) tracedFiles(s *site, epoch uint64, g *reign, r *Request) ([]Trac
 // wayTo gives the folders whose rule files may have a say about a path, from the datasite down.
 func wayTo(r *Request) iter.Seq[string] {
 	deepest := r.Path
-	if !r.IsDir {
+	if !r.isDir() {
 		deepest, _ = parent(r.Path)
 	}
 	return func(yield func(string) bool) {
