@@ -301,3 +301,16 @@ func TestFileAfterClose(t *testing.T) {
 	wants(t, err, iofs.ErrClosed)
 	wants(t, f.Close(), iofs.ErrClosed)
 }
+
+// What a link leads to is not below it: for whoever reads rule files, nothing is there.
+func TestFSHasNothingBelowALink(t *testing.T) {
+	tree, site := newTree(t)
+	must(t, os.Symlink(t.TempDir(), filepath.Join(site, "l")))
+	_, err := iofs.Lstat(tree.FS(), string(alice)+"/l/syft.pub.yaml")
+	wants(t, err, iofs.ErrNotExist)
+	info, err := iofs.Lstat(tree.FS(), string(alice)+"/l")
+	must(t, err)
+	if info.Mode().Type() != iofs.ModeSymlink {
+		t.Errorf("the link itself is shown as %v", info.Mode())
+	}
+}

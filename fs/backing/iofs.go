@@ -38,6 +38,9 @@ func (s treeFS) Stat(name string) (iofs.FileInfo, error) {
 		return nil, err
 	}
 	e, err := s.t.Stat(p)
+	if errors.Is(err, unix.ELOOP) { // a link on the way: nothing lies below it
+		return nil, &iofs.PathError{Op: "stat", Path: name, Err: iofs.ErrNotExist}
+	}
 	if err != nil {
 		return nil, err
 	}
