@@ -16,6 +16,9 @@ func Render(rs perm.Ruleset) ([]byte, error) {
 	if rs.Broken != nil {
 		return nil, fmt.Errorf("rendering %s: it is broken: %w", rs.From.File, errors.Join(iofs.ErrInvalid, rs.Broken))
 	}
+	if rs.Kind != perm.KindPub && rs.Kind != perm.KindPerm {
+		return nil, fmt.Errorf("rendering %s: unknown kind %d of rule file: %w", rs.From.File, rs.Kind, iofs.ErrInvalid)
+	}
 	top := &yaml.Node{Kind: yaml.SequenceNode}
 	for _, r := range rs.Rules {
 		if rs.Kind == perm.KindPub {
