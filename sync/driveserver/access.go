@@ -175,7 +175,8 @@ func seers(v view, it *item, now int64) map[string]bool {
 // descendants are the ids of everything below an item, folders before what they hold.
 func descendants(v view, id string) []string {
 	var all []string
-	for next := v.kids(id); len(next) > 0; {
+	next := v.kids(id)
+	for level := 0; len(next) > 0 && level <= maxDepth; level++ {
 		all = append(all, next...)
 		var deeper []string
 		for _, k := range next {

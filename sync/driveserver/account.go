@@ -165,14 +165,19 @@ func (s *Server) RemoveAccount(email string) error {
 				tx.dropSession(id)
 			}
 		}
-		for id, it := range tx.st.items {
+		for id := range tx.st.items {
+			it := tx.item(id)
+			if it == nil || it.Root {
+				continue
+			}
+			if it.Owner == a.ID {
+				tx.deleteTree(it)
+				continue
+			}
 			if _, ok := it.grantOf(a.ID); ok {
 				c := it.clone()
 				c.dropGrant(a.ID)
 				tx.put(c, true)
-			}
-			if it.Owner == a.ID && !it.Root && tx.item(id) != nil {
-				tx.deleteTree(it)
 			}
 		}
 		for _, root := range []string{a.Root, a.AppRoot} {

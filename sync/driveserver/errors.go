@@ -5,6 +5,7 @@ import (
 	"errors"
 	"net/http"
 	"strconv"
+	"syscall"
 )
 
 // apiError is an error as Drive answers it.
@@ -67,6 +68,9 @@ func asAPI(err error) *apiError {
 	var tooLong *http.MaxBytesError
 	if errors.As(err, &tooLong) {
 		return errReason(http.StatusRequestEntityTooLarge, "uploadTooLarge", "The request is too large.")
+	}
+	if errors.Is(err, syscall.ENOSPC) {
+		return errReason(http.StatusForbidden, "storageQuotaExceeded", "The disk of the local drive is full.")
 	}
 	return errReason(http.StatusInternalServerError, "internalError", "Internal Error")
 }

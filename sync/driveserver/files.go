@@ -98,7 +98,7 @@ func (c *call) create(tx *txn, x *sight, p patch, body *content) (*item, error) 
 	if it.Mime == mimeShortcut && it.Target == "" {
 		return nil, errRequired("shortcutDetails.targetId")
 	}
-	if err := tx.room(c.who.account, it.size()); err != nil {
+	if err := tx.st.room(c.who.account, it.size()); err != nil {
 		return nil, err
 	}
 	it.Content = body.stored(tx.now)
@@ -163,8 +163,8 @@ func (c *call) takeID(tx *txn, p patch, space string) (string, error) {
 }
 
 // room refuses content beyond the storage of an account.
-func (tx *txn) room(a *account, more int64) error {
-	if a.Limit > 0 && more > 0 && tx.st.usage[a.ID]+more > a.Limit {
+func (st *state) room(a *account, more int64) error {
+	if a.Limit > 0 && more > 0 && st.usage[a.ID]+more > a.Limit {
 		return errReason(http.StatusForbidden, "storageQuotaExceeded", "The user's Drive storage quota has been exceeded.")
 	}
 	return nil
@@ -175,9 +175,9 @@ const maxChildren = 500_000
 // fits refuses an item that would lie too deep, or in a folder that is full.
 func (tx *txn) fits(it, parent *item) error {
 	below := 0
-	if it.folder() {
+	if before := tx.item(it.ID); before != nil && it.folder() {
 		for _, d := range descendants(tx, it.ID) {
-			below = max(below, depth(tx, tx.item(d))-depth(tx, it))
+			below = max(below, depth(tx, tx.item(d))-depth(tx, before))
 		}
 	}
 	if depth(tx, parent)+1+below > maxDepth {
@@ -218,7 +218,7 @@ func (c *call) modify(tx *txn, x *sight, id string, p patch, body *content) (*it
 		if old.Content == nil {
 			return nil, errReason(http.StatusForbidden, "cannotModifyContent", "The content of this item cannot be changed.")
 		}
-		if err := tx.room(tx.st.accounts[it.Owner], body.Size-old.Content.Size); err != nil {
+		if err := tx.st.room(tx.st.accounts[it.Owner], body.Size-old.Content.Size); err != nil {
 			return nil, err
 		}
 		it.Content, it.Keep = body.stored(tx.now), c.flag("keepRevisionForever", false)

@@ -327,7 +327,7 @@ func (c *call) transfer(tx *txn, it *item, g grant) error {
 	if to.ID == it.Owner {
 		return nil
 	}
-	if err := tx.room(to, it.size()); err != nil {
+	if err := tx.st.room(to, it.size()); err != nil {
 		return err
 	}
 	n := it.clone()

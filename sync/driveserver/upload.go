@@ -7,6 +7,7 @@ import (
 	"mime"
 	"mime/multipart"
 	"net/http"
+	"strconv"
 	"strings"
 )
 
@@ -60,8 +61,19 @@ func (c *call) mayCreate(p patch) error {
 	}
 	c.s.mu.RLock()
 	defer c.s.mu.RUnlock()
-	_, err := c.newParent(c.sight(c.s.st), p.Parents)
-	return err
+	if _, err := c.newParent(c.sight(c.s.st), p.Parents); err != nil {
+		return err
+	}
+	return c.s.st.room(c.who.account, c.announced())
+}
+
+// announced is how many bytes the client says it will send; 0 when it does not.
+func (c *call) announced() int64 {
+	n, err := strconv.ParseInt(c.r.Header.Get("X-Upload-Content-Length"), 10, 64)
+	if err != nil {
+		return 0
+	}
+	return n
 }
 
 func (c *call) mayModify() error {
@@ -69,10 +81,13 @@ func (c *call) mayModify() error {
 	defer c.s.mu.RUnlock()
 	x := c.sight(c.s.st)
 	it, err := c.find(x, c.id)
-	if err == nil && x.role(it) < roleWriter {
+	switch {
+	case err != nil:
+		return err
+	case x.role(it) < roleWriter:
 		return errForbidden(it.ID)
 	}
-	return err
+	return c.s.st.room(c.s.st.accounts[it.Owner], c.announced()-it.size())
 }
 
 // keepContent stores the bytes, then creates or changes the file that they belong to.
@@ -93,7 +108,7 @@ func (c *call) put(media io.Reader) (*content, []byte, error) {
 		return nil, nil, errBadRequest("The body could not be read.")
 	}
 	head = append([]byte(nil), head...)
-	read := &countingReader{r: r}
+	read := &bodyReader{r: io.LimitReader(r, maxUpload)}
 	body, err := c.s.blobs.put(read)
 	if read.err != nil {
 		return nil, nil, errBadRequest("The body ended too early.")
@@ -105,13 +120,13 @@ func (c *call) put(media io.Reader) (*content, []byte, error) {
 	return &body, head, nil
 }
 
-// countingReader remembers the error of what it reads, to tell it from an error of the store.
-type countingReader struct {
+// bodyReader remembers the error of what it reads, to tell it from an error of the store.
+type bodyReader struct {
 	r   io.Reader
 	err error
 }
 
-func (r *countingReader) Read(p []byte) (int, error) {
+func (r *bodyReader) Read(p []byte) (int, error) {
 	n, err := r.r.Read(p)
 	if err != nil && !errors.Is(err, io.EOF) {
 		r.err = err
