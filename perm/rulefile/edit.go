@@ -14,7 +14,7 @@ import (
 )
 
 // Change is one edit of a rule file: of the first rule with exactly this pattern, or a new one at the end.
-// Set is done first, then Remove, then Add. Without a pattern only Terminal is changed.
+// Set is done first, then Remove, then Add. Without a pattern only Terminal and Append count.
 type Change struct {
 	Kind    perm.Kind // the language; 0 means syft.pub.yaml
 	Pattern string    // as it stands, or is to stand, in the file
@@ -27,6 +27,9 @@ type Change struct {
 	// syft.pub.yaml only:
 	Limits   *perm.Limits // replaces the limits of the rule; it makes the rule, which then grants nothing, if there is none
 	Terminal *bool        // sets or removes the mark of the file
+	// syftperm.yaml only: rules to put at the very end, where they override those before, each for one user, by an address or
+	// "*". Nothing else may be asked for with it.
+	Append []perm.Rule
 }
 
 // ErrShared is wrapped when an edit cannot be made without changing another rule, because of anchors and aliases.
@@ -35,7 +38,7 @@ var ErrShared = errors.New("the rule shares its text with another one by an anch
 // Edit applies c to the text of a rule file and gives the new text, with comments and order kept; src itself if nothing
 // changes. Empty src, or nothing but comments, is a file without rules. A file that does not parse is not edited. In
 // syftperm.yaml, where rights are independent bits, create and write are written together with read, and taking a right
-// away means taking it out of rules that allow it: no disallow rule is written or removed, except by Drop.
+// away means taking it out of rules that allow it: no disallow rule is written or removed, except by Append and Drop.
 func Edit(src []byte, c Change) ([]byte, error) {
 	if c.Kind == 0 {
 		c.Kind = perm.KindPub
@@ -52,6 +55,7 @@ func Edit(src []byte, c Change) ([]byte, error) {
 	if e.pattern != "" {
 		want.Rules = e.applied(before.Rules)
 	}
+	want.Rules = slices.Concat(want.Rules, e.last)
 	if e.terminal != nil {
 		want.Terminal = *e.terminal
 	}
@@ -83,6 +87,7 @@ type editor struct {
 	drop        bool
 	limits      *perm.Limits
 	terminal    *bool
+	last        []perm.Rule
 }
 
 func (e *editor) check(c *Change) error {
@@ -100,6 +105,17 @@ func (e *editor) check(c *Change) error {
 	if e.limits != nil && (e.limits.MaxFileSize < 0 || e.limits.MaxFiles < 0) {
 		return refuse("a limit is 0, for none, or more")
 	}
+	if len(c.Append) > 0 {
+		if c.Pattern != "" || e.drop || e.replace || len(c.Add)+len(c.Remove) > 0 || e.kind != perm.KindPerm {
+			return refuse("rules can be appended to %s only, and by themselves", perm.FilePerm)
+		}
+		for _, r := range c.Append {
+			if err := e.appended(r); err != nil {
+				return refuse("%v", err)
+			}
+		}
+		return nil
+	}
 	if e.pattern == "" && e.terminal != nil && !e.drop && !e.replace && e.limits == nil && len(c.Add)+len(c.Remove) == 0 {
 		return nil
 	}
@@ -108,11 +124,8 @@ func (e *editor) check(c *Change) error {
 		return refuse("a level is needed: read, create, write or admin")
 	}
 	if grants || e.limits != nil && !e.drop { // a pattern that exists may be taken away whatever it is
-		if err := perm.CheckPattern(e.kind, c.Pattern); err != nil {
-			return refuse("pattern %q: %v", clip(c.Pattern), err)
-		}
-		if perm.Matchless(e.kind, c.Pattern) {
-			return refuse("pattern %q would match nothing: write it relative to the folder of the file, without . or .. and without a slash at either end", clip(c.Pattern))
+		if err := e.writable(c.Pattern); err != nil {
+			return refuse("%v", err)
 		}
 	}
 	for _, u := range c.Remove {
@@ -136,6 +149,44 @@ func (e *editor) check(c *Change) error {
 			}
 		}
 	}
+	return nil
+}
+
+// writable refuses a pattern that nobody should write.
+func (e *editor) writable(pattern string) error {
+	if err := perm.CheckPattern(e.kind, pattern); err != nil {
+		return fmt.Errorf("pattern %q: %w", clip(pattern), err)
+	}
+	if perm.Matchless(e.kind, pattern) {
+		return fmt.Errorf("pattern %q would match nothing: write it relative to the folder of the file, without . or .. and without a slash at either end", clip(pattern))
+	}
+	return nil
+}
+
+// appended takes a rule to put at the end.
+func (e *editor) appended(r perm.Rule) error {
+	if err := e.writable(r.Pattern); err != nil {
+		return err
+	}
+	out := perm.Rule{Pattern: r.Pattern, Deny: r.Deny, Grants: map[perm.Level][]string{}}
+	var user string
+	for l, users := range r.Grants {
+		if len(users) != 1 || l < perm.Read || l > perm.Admin {
+			return errors.New("a rule names one user and the rights read, create, write and admin")
+		}
+		entry, err := e.entry(perm.User(users[0]))
+		if err != nil {
+			return err
+		}
+		if user != "" && user != entry {
+			return errors.New("a rule names one user")
+		}
+		user, out.Grants[l] = entry, []string{entry}
+	}
+	if user == "" || r.Limits != (perm.Limits{}) {
+		return errors.New("a rule needs a right and a user, and has no limits")
+	}
+	e.last = append(e.last, out)
 	return nil
 }
 

@@ -69,11 +69,7 @@ func (e *editor) appliedPerm(rules []perm.Rule) []perm.Rule {
 		out = append(out, r)
 	}
 	for _, u := range e.missing(out) {
-		grants := map[perm.Level][]string{}
-		for _, l := range e.rights() {
-			grants[l] = []string{u}
-		}
-		out = append(out, perm.Rule{Pattern: e.pattern, Grants: grants})
+		out = append(out, e.newPermRule(u))
 	}
 	return out
 }
@@ -129,8 +125,11 @@ func (e *editor) editPerm(top *yaml.Node) {
 	}
 	if !e.drop {
 		for _, u := range e.missing(kept) {
-			content = append(content, e.newPermRule(u))
+			content = append(content, permNode(e.newPermRule(u)))
 		}
+	}
+	for _, r := range e.last {
+		content = append(content, permNode(r))
 	}
 	top.Content = content
 	if len(content) == 0 {
@@ -150,14 +149,10 @@ func (e *editor) takeRight(rule *yaml.Node) {
 	})
 }
 
-func (e *editor) newPermRule(user string) *yaml.Node {
-	rights := &yaml.Node{Kind: yaml.SequenceNode, Style: yaml.FlowStyle}
+func (e *editor) newPermRule(user string) perm.Rule {
+	r := perm.Rule{Pattern: e.pattern, Grants: map[perm.Level][]string{}}
 	for _, l := range e.rights() {
-		rights.Content = append(rights.Content, word(l.String()))
+		r.Grants[l] = []string{user}
 	}
-	rule := &yaml.Node{Kind: yaml.MappingNode}
-	pair(rule, "path", word(e.pattern))
-	pair(rule, "permissions", rights)
-	pair(rule, "user", word(user))
-	return rule
+	return r
 }

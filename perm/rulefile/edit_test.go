@@ -179,6 +179,14 @@ func TestEditPerm(t *testing.T) {
 		{"all rights", "- {path: a, permissions: admin, user: bob@x.org}\n", rulefile.Change{Pattern: "a", Remove: users("bob@x.org")}, "[]\n"},
 		{"set", "- {path: a, permissions: read, user: bob@x.org}\n- {path: a, permissions: read, user: eve@x.org}\n",
 			rulefile.Change{Pattern: "a", Level: perm.Read, Set: list("eve@x.org")}, "- {path: a, permissions: read, user: eve@x.org}\n"},
+		{"appended", src, rulefile.Change{Append: []perm.Rule{
+			{Pattern: "t", Deny: true, Grants: map[perm.Level][]string{perm.Read: {"bob@x.org"}, perm.Write: {"bob@x.org"}}},
+			{Pattern: "u", Grants: map[perm.Level][]string{perm.Admin: {"*"}}},
+		}}, src + "- path: t\n  permissions: [read, write]\n  user: bob@x.org\n  type: disallow\n- path: u\n  permissions: [admin]\n  user: '*'\n"},
+		{"the last rule of a page", "# mine\n- path: a # here\n  permissions:\n  - read # r\n  - write\n  user: bob@x.org\n\n# end\n",
+			rulefile.Change{Pattern: "a", Remove: users("bob@x.org")}, "# mine\n[]\n\n# end\n"},
+		{"a right of a page", "# mine\n- path: a # here\n  permissions:\n  - read # r\n  - write\n  user: bob@x.org\n\n# end\n",
+			rulefile.Change{Pattern: "a", Level: perm.Write, Remove: users("bob@x.org")}, "# mine\n- path: a # here\n  permissions:\n  - read # r\n  user: bob@x.org\n\n# end\n"},
 		{"drop", src, rulefile.Change{Pattern: "s", Drop: true}, "# old style\n- path: '**' # all\n  permissions: [read, Write]\n  user: bob@x.org\n"},
 	}
 	for _, tt := range tests {
@@ -217,6 +225,13 @@ func TestEditRefuses(t *testing.T) {
 		{"capitals in a user glob", "", read("a", "*@X.org"), iofs.ErrInvalid},
 		{"no level", "", rulefile.Change{Pattern: "a", Add: users("bob@x.org")}, iofs.ErrInvalid},
 		{"no pattern", "", read("", "bob@x.org"), iofs.ErrInvalid},
+		{"limits in the old language", "", old(rulefile.Change{Pattern: "a", Limits: &perm.Limits{}}), iofs.ErrInvalid},
+		{"terminal in the old language", "", old(rulefile.Change{Terminal: new(bool)}), iofs.ErrInvalid},
+		{"a negative limit", "", rulefile.Change{Pattern: "a", Limits: &perm.Limits{MaxFiles: -1}}, iofs.ErrInvalid},
+		{"limits of nothing", "", rulefile.Change{Limits: &perm.Limits{MaxFiles: 1}}, iofs.ErrInvalid},
+		{"append in the new language", "", rulefile.Change{Append: []perm.Rule{{Pattern: "a", Grants: map[perm.Level][]string{perm.Read: {"*"}}}}}, iofs.ErrInvalid},
+		{"append without a user", "", old(rulefile.Change{Append: []perm.Rule{{Pattern: "a"}}}), iofs.ErrInvalid},
+		{"append for a glob", "", old(rulefile.Change{Append: []perm.Rule{{Pattern: "a", Grants: map[perm.Level][]string{perm.Read: {"*@x.org"}}}}}), iofs.ErrInvalid},
 		{"broken file", "rules: 7\n", read("a", "bob@x.org"), iofs.ErrInvalid},
 		{"USER in the old language", "", old(read("a", "USER")), iofs.ErrInvalid},
 		{"user glob in the old language", "", old(read("a", "*@x.org")), iofs.ErrInvalid},

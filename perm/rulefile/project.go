@@ -30,7 +30,7 @@ func Project(rs perm.Ruleset, u perm.User) perm.Ruleset {
 		for l, entries := range r.Grants {
 			var kept []string
 			for _, e := range entries {
-				if reaches(rs.Kind, e, u) && !slices.Contains(kept, e) {
+				if Names(rs.Kind, e, u) && !slices.Contains(kept, e) {
 					kept = append(kept, e)
 				}
 			}
@@ -44,8 +44,8 @@ func Project(rs perm.Ruleset, u perm.User) perm.Ruleset {
 	return out
 }
 
-// reaches reports whether an entry of a list names u.
-func reaches(kind perm.Kind, entry string, u perm.User) bool {
+// Names reports whether an entry of a list, in a file of that kind, reaches u.
+func Names(kind perm.Kind, entry string, u perm.User) bool {
 	switch {
 	case entry == "*":
 		return true

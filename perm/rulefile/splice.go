@@ -55,7 +55,7 @@ func (s *splicer) splice(top *yaml.Node) (text []byte, ok bool) {
 	if oddBreaks.Match(s.src) || !s.walk(top, nil) {
 		return nil, false
 	}
-	slices.SortStableFunc(s.cuts, func(a, b cut) int { return cmp.Compare(a.from, b.from) })
+	slices.SortStableFunc(s.cuts, func(a, b cut) int { return cmp.Or(cmp.Compare(a.from, b.from), cmp.Compare(a.to, b.to)) })
 	var b bytes.Buffer
 	done := 0
 	for _, c := range s.cuts {
