@@ -48,8 +48,10 @@ type drive struct {
 	fault interface{ Before(string) error }
 }
 
-func start(t testing.TB) *drive {
-	d := &drive{t: t, dir: t.TempDir(), clock: newClock()}
+func start(t testing.TB) *drive { return startAt(t, newClock()) }
+
+func startAt(t testing.TB, c *clock) *drive {
+	d := &drive{t: t, dir: t.TempDir(), clock: c}
 	d.open()
 	t.Cleanup(d.close)
 	return d

@@ -66,7 +66,7 @@ func (s *Server) closeConn(c net.Conn) {
 
 // serveProxied answers what arrives through the proxy, until the server is closed.
 func (s *Server) serveProxied() {
-	srv := newHTTPServer(s.inner)
+	srv := s.newHTTPServer(s.inner)
 	defer context.AfterFunc(s.quit, func() { _ = srv.Close() })() // its listener cannot fail to close
 	if err := srv.Serve(s.proxied); err != nil && !errors.Is(err, http.ErrServerClosed) && !errors.Is(err, net.ErrClosed) {
 		s.log.Error("the proxy ended", "error", err)

@@ -36,9 +36,9 @@ type replay struct {
 	t        *testing.T
 	people   map[string]*person
 	ids      map[string][]string // by placeholder; several files may have one name
-	sessions []string          // addresses of resumable uploads, in order
-	owners   []string          // who began them
-	names    []string          // the names that they make, "" for an update
+	sessions []string            // addresses of resumable uploads, in order
+	owners   []string            // who began them
+	names    []string            // the names that they make, "" for an update
 }
 
 func TestReplayOfSyftClient(t *testing.T) {

@@ -126,7 +126,7 @@ func (s *Server) Serve(ctx context.Context, l net.Listener) error {
 	if a, ok := l.Addr().(*net.TCPAddr); !s.cfg.Remote && (!ok || !a.IP.IsLoopback()) {
 		return errors.Join(fmt.Errorf("local drive: %s is not a loopback address; tokens would travel unprotected", l.Addr()), l.Close())
 	}
-	srv := newHTTPServer(s.handler)
+	srv := s.newHTTPServer(s.handler)
 	ctx, cancel := context.WithCancel(ctx)
 	defer cancel()
 	defer context.AfterFunc(s.quit, cancel)()
@@ -143,8 +143,8 @@ func (s *Server) Serve(ctx context.Context, l net.Listener) error {
 }
 
 // newHTTPServer has the limits that every listener of ours shares. There is no limit on the time of a body: uploads are long.
-func newHTTPServer(h http.Handler) *http.Server {
-	return &http.Server{Handler: h, ReadHeaderTimeout: 30 * time.Second, IdleTimeout: 2 * time.Minute, MaxHeaderBytes: 64 << 10}
+func (s *Server) newHTTPServer(h http.Handler) *http.Server {
+	return &http.Server{Handler: h, ErrorLog: slog.NewLogLogger(s.log.Handler(), slog.LevelDebug), ReadHeaderTimeout: 30 * time.Second, IdleTimeout: 2 * time.Minute, MaxHeaderBytes: 64 << 10}
 }
 
 // Close ends everything under way and closes the store.

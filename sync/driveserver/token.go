@@ -1,6 +1,7 @@
 package driveserver
 
 import (
+	"cmp"
 	"encoding/json"
 	"fmt"
 	"net/http"
@@ -29,8 +30,8 @@ type token struct {
 	Client  string   `json:"client"`
 	Scopes  []string `json:"scopes"`
 	Refresh bool     `json:"refresh,omitempty"`
-	From    string   `json:"from,omitempty"` // hash of the refresh token that an access token came from
-	Issued  int64    `json:"issued"`
+	From    string   `json:"from,omitempty"`    // hash of the refresh token that an access token came from
+	Seq     int64    `json:"seq"`               // of the transaction that made it
 	Expires int64    `json:"expires,omitempty"` // 0: never
 }
 
@@ -121,7 +122,7 @@ func (tx *txn) mint(account, client string, scopes []string, refresh bool) Token
 		t.Refresh = refreshPrefix + newSecret(48)
 		from = hashSecret(t.Refresh)
 		tx.limitRefresh(account, client)
-		tx.saveToken(from, &token{Account: account, Client: client, Scopes: scopes, Refresh: true, Issued: tx.real})
+		tx.saveToken(from, &token{Account: account, Client: client, Scopes: scopes, Refresh: true, Seq: tx.seq})
 	}
 	t.Access, t.Expiry = tx.mintAccess(account, client, scopes, from)
 	return t
@@ -134,7 +135,7 @@ func (tx *txn) mintAccess(account, client string, scopes []string, from string) 
 	}
 	access := accessPrefix + newSecret(48)
 	expires := tx.real + life.Milliseconds()
-	tx.saveToken(hashSecret(access), &token{Account: account, Client: client, Scopes: scopes, From: from, Issued: tx.real, Expires: expires})
+	tx.saveToken(hashSecret(access), &token{Account: account, Client: client, Scopes: scopes, From: from, Seq: tx.seq, Expires: expires})
 	for hash, t := range tx.st.tokens {
 		if t.Expires != 0 && t.Expires < tx.real {
 			tx.dropToken(hash)
@@ -153,7 +154,7 @@ func (tx *txn) limitRefresh(account, client string) {
 	if len(live) < maxRefresh {
 		return
 	}
-	tx.revoke(slices.MinFunc(live, func(a, b string) int { return int(tx.st.tokens[a].Issued - tx.st.tokens[b].Issued) }))
+	tx.revoke(slices.MinFunc(live, func(a, b string) int { return cmp.Compare(tx.st.tokens[a].Seq, tx.st.tokens[b].Seq) }))
 }
 
 // revoke drops a refresh token with the access tokens that came from it, or one access token.
