@@ -186,17 +186,20 @@ func drawRules(rt *rapid.T) (file, text string) {
 // alter changes the tree as its owner.
 func (w *world) alter(rt *rapid.T, place *rapid.Generator[string]) {
 	v, ctx := w.views[owner], w.t.Context()
+	save := func(p datasite.Path, text string) { // in place, which waits for no disk
+		_ = with(p.Rel, wr|creat|trunc, func(f *File) error { _, err := f.WriteAt([]byte(text), 0); return err })(ctx, v) // it may be below a file
+	}
 	a, b := at(place.Draw(rt, "at")), at(place.Draw(rt, "to"))
 	switch rapid.IntRange(0, 5).Draw(rt, "change") {
 	case 0, 1:
 		file, text := drawRules(rt)
-		_ = v.Write(ctx, a.Parent().Join(file), []byte(text)) // it may be refused: below a file
+		save(a.Parent().Join(file), text)
 	case 2:
 		_ = v.RemoveAll(ctx, a)
 	case 3:
 		_ = v.Rename(ctx, a, b, 0)
 	case 4:
-		_ = v.Write(ctx, a, []byte("x"))
+		save(a, "x")
 	case 5: // by somebody who works on the real directory
 		file, text := drawRules(rt)
 		p := a.Parent().Join(file)
