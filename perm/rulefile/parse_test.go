@@ -158,12 +158,16 @@ func seeds(f *testing.F) {
 			}
 		}
 	}
-	for _, s := range []string{"", "\ufeff", "rules: &r [*r]", "<<: *a", "rules:\n- &a {<<: *a}", "? ? ?", "%YAML 1.1\n---\n", "!!map {}", "a: !!set {b}", "\x00", "# c\n---\n...\n", commented} {
+	for _, s := range []string{"", "\ufeff", "rules: &r [*r]", "<<: *a", "rules:\n- &a {<<: *a}", "? ? ?", "%YAML 1.1\n---\n", "!!map {}", "a: !!set {b}", "\x00", "# c\n---\n...\n", commented,
+		"rules:\r\n- pattern: docs/**\r\n  access: {read: [bob@x.org]}\r\n", "rules: [{pattern: docs/**, access: &a {read: [bob@x.org, ]}}, {pattern: b, access: *a}]",
+		"--- {}\n", "rules:\n-\n  pattern: docs/**\n  access:\n    read:\n    # c\n    - bob@x.org", "- path: docs/**\n  permissions:\n  - read\n  user: bob@x.org\n",
+		"rules:\n- pattern: \"a\\u0085\\n\"\n  access: {read: [\"\\ufeff\"]}\n"} {
 		f.Add([]byte(s))
 	}
 }
 
-// FuzzParse holds that nothing a peer writes makes trouble: an error leaves a broken rule set, anything else compiles.
+// FuzzParse holds that nothing a peer writes makes trouble: an error says where and what to do and leaves a broken rule set,
+// anything else compiles, and has a text that says the same.
 func FuzzParse(f *testing.F) {
 	seeds(f)
 	f.Fuzz(func(t *testing.T, src []byte) {
@@ -172,10 +176,15 @@ func FuzzParse(f *testing.F) {
 			if (err != nil) != (rs.Broken != nil) {
 				t.Fatalf("error %v, broken %v", err, rs.Broken)
 			}
+			for _, p := range rulefile.Lint(name, src) {
+				if p.Hint == "" || p.Line <= 0 || (p.Severity == rulefile.SeverityError) && err == nil {
+					t.Fatalf("problem %+v of %q", p, src)
+				}
+			}
 			x := perm.NewIndex(atTop(rs))
-			d, err := x.Decide(perm.Request{User: "bob@x.org", Owner: "alice@x.org", Path: "docs/a.txt", Want: perm.Read})
-			if err != nil {
-				t.Fatal(err)
+			d, derr := x.Decide(perm.Request{User: "bob@x.org", Owner: "alice@x.org", Path: "docs/a.txt", Want: perm.Read})
+			if derr != nil {
+				t.Fatal(derr)
 			}
 			if rs.Broken == nil && strings.Contains(d.Explain(), "invalid permission file") {
 				t.Fatalf("it parses but does not compile: %+v", rs)
@@ -183,8 +192,29 @@ func FuzzParse(f *testing.F) {
 			if rs.Broken != nil && d.Allowed {
 				t.Fatal("a broken file grants")
 			}
+			text, rerr := rulefile.Render(rs)
+			if (rerr != nil) != (err != nil) {
+				t.Fatalf("parsed: %v, rendered: %v", err, rerr)
+			}
+			if err != nil {
+				continue
+			}
+			back, _, err := rulefile.Parse(name, text)
+			if err != nil || back.Terminal != rs.Terminal || !reflect.DeepEqual(unplaced(back), unplaced(rs)) {
+				t.Fatalf("%v\n%q\n->\n%q", err, src, text)
+			}
 		}
 	})
+}
+
+// unplaced gives the rules without their lines.
+func unplaced(rs perm.Ruleset) []perm.Rule {
+	var rules []perm.Rule
+	for _, r := range rs.Rules {
+		r.From = perm.Source{}
+		rules = append(rules, r)
+	}
+	return rules
 }
 
 // FuzzEdit holds that an edit changes what it should and nothing else, or refuses.
@@ -194,21 +224,35 @@ func FuzzEdit(f *testing.F) {
 		for _, kind := range []perm.Kind{perm.KindPub, perm.KindPerm} {
 			name := "/alice@x.org/" + kind.String()
 			before, _, parseErr := rulefile.Parse(name, src)
-			out, err := rulefile.Edit(src, rulefile.Change{Kind: kind, Pattern: "docs/**", Level: perm.Read, Add: []perm.User{"new@x.org"}})
-			if err != nil {
+			edit := func(c rulefile.Change) (after perm.Ruleset, ok bool) {
+				c.Kind, c.Pattern = kind, "docs/**"
+				out, err := rulefile.Edit(src, c)
+				if err != nil {
+					return after, false
+				}
+				after, _, err = rulefile.Parse(name, out)
+				if err != nil && len(after.Rules)+len(before.Rules) > 0 {
+					t.Fatalf("the result does not parse: %v\n%s", err, out)
+				}
+				if parseErr == nil && (after.Terminal != before.Terminal || !reflect.DeepEqual(others(before), others(after))) {
+					t.Fatalf("other rules changed:\n%s\n%s", src, out)
+				}
+				return after, true
+			}
+			if after, ok := edit(rulefile.Change{Drop: true}); ok && len(only(after)) > 0 {
+				t.Fatalf("not dropped: %+v", after)
+			}
+			if after, ok := edit(rulefile.Change{Remove: []perm.User{"bob@x.org", "*"}}); ok && parseErr == nil && len(only(after)) > len(only(before)) {
+				t.Fatalf("made by removing: %+v", after)
+			}
+			after, ok := edit(rulefile.Change{Level: perm.Read, Add: []perm.User{"new@x.org"}})
+			if !ok {
 				continue
-			}
-			after, _, err := rulefile.Parse(name, out)
-			if err != nil {
-				t.Fatalf("the result does not parse: %v\n%s", err, out)
-			}
-			if parseErr == nil && (after.Terminal != before.Terminal || !reflect.DeepEqual(others(before), others(after))) {
-				t.Fatalf("other rules changed:\n%s\n%s", src, out)
 			}
 			x := perm.NewIndex(atTop(perm.Ruleset{Kind: kind, Rules: only(after)}))
 			d, err := x.Decide(perm.Request{User: "new@x.org", Owner: "alice@x.org", Path: "docs/docs/f", Want: perm.Read})
 			if err != nil || !d.Allowed {
-				t.Fatalf("not granted: %v\n%s\n%s", err, d.Explain(), out)
+				t.Fatalf("not granted: %v\n%s\n%+v", err, d.Explain(), after)
 			}
 		}
 	})
