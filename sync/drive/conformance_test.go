@@ -2,6 +2,7 @@ package drive_test
 
 import (
 	"testing"
+	"time"
 
 	"github.com/openmined/syftfs/sync/drive"
 	"github.com/openmined/syftfs/sync/driveserver"
@@ -29,4 +30,44 @@ func TestConformanceElsewhere(t *testing.T) {
 			p.t.Fatal(err)
 		}
 	}, func(c *drive.Config) { c.ChunkSize = 1 << 20 })
+}
+
+// TestConformanceUnderFaults: the same on a server that loses answers, throttles, cuts connections and bodies, forgets uploads.
+func TestConformanceUnderFaults(t *testing.T) {
+	rule := func(method, kind string, chance float64, a driveserver.Action) driveserver.Rule {
+		a.Kind = kind
+		return driveserver.Rule{Method: method, Probability: chance, Seed: 11, Action: a}
+	}
+	rules := []driveserver.Rule{
+		rule("files.create", driveserver.FaultErrorAfter, 0.05, driveserver.Action{Code: 500}),
+		rule("files.create", driveserver.FaultErrorAfter, 0.05, driveserver.Action{Code: 403}),
+		rule("files.upload", driveserver.FaultKeepFewer, 0.2, driveserver.Action{Bytes: 300_000}),
+		rule("files.upload", driveserver.FaultLoseUpload, 0.1, driveserver.Action{Code: 404}),
+		rule("files.upload", driveserver.FaultHideRange, 0.1, driveserver.Action{}),
+		rule("files.upload", driveserver.FaultError, 0.1, driveserver.Action{Code: 400}),
+		rule("files.download", driveserver.FaultTruncate, 0.2, driveserver.Action{Bytes: 1000}),
+		rule("files.download", driveserver.FaultIgnoreRange, 0.3, driveserver.Action{}),
+		rule("files.list", driveserver.FaultShortPage, 0.3, driveserver.Action{Bytes: 3}),
+		rule("changes.list", driveserver.FaultTwice, 0.3, driveserver.Action{}),
+		rule("changes.list", driveserver.FaultShortPage, 0.2, driveserver.Action{Bytes: 1}),
+		rule("", driveserver.FaultDropAfter, 0.03, driveserver.Action{}),
+		rule("", driveserver.FaultDropInside, 0.03, driveserver.Action{}),
+		rule("", driveserver.FaultDrop, 0.03, driveserver.Action{}),
+		rule("", driveserver.FaultError, 0.03, driveserver.Action{Code: 429, RetryAfter: 7}),
+		rule("", driveserver.FaultError, 0.03, driveserver.Action{Code: 403, Reason: "rateLimitExceeded"}),
+		rule("", driveserver.FaultError, 0.03, driveserver.Action{Code: 503, HTML: true}),
+		rule("", driveserver.FaultError, 0.02, driveserver.Action{Code: 401}),
+	}
+	remotetest.Run(t, func(t *testing.T) func(string) remote.Remote {
+		p := startServer(t)
+		for _, r := range rules {
+			if _, err := p.AddFault(r); err != nil {
+				t.Fatal(err)
+			}
+		}
+		return func(email string) remote.Remote {
+			d := p.client(email, nil, func(c *drive.Config) { c.ChunkSize = 2 << 20 })
+			return remote.WithRetry(d, remote.Policy{Tries: 30, Clock: &idleClock{now: time.Now()}})
+		}
+	})
 }

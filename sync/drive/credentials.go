@@ -37,7 +37,8 @@ type Credentials struct {
 
 	// turn has one slot; who holds it may change what follows.
 	turn chan struct{}
-	dead string // a refresh token that the server no longer takes
+	dead string // a refresh token that the server no longer takes, and
+	why  error  // what it said
 
 	mu      sync.Mutex // innermost
 	file    *TokenFile
@@ -46,6 +47,8 @@ type Credentials struct {
 
 // An access token that ends within this is renewed.
 const expiryMargin = time.Minute
+
+const opSignIn = "sign in"
 
 const refreshIdle = 30 * time.Second
 
@@ -108,14 +111,14 @@ func (k *Credentials) Token(ctx context.Context) (string, error) {
 	}
 	file, err := k.read()
 	if err != nil {
-		return "", &remote.Error{Kind: remote.Unauthorized, Err: err}
+		return "", &remote.Error{Op: opSignIn, Kind: remote.Unauthorized, Err: err}
 	}
 	k.set(file)
 	if access, ok := k.current(); ok { // another process did
 		return access, nil
 	}
 	if file.Refresh == k.dead {
-		return "", ended()
+		return "", k.why
 	}
 	return k.renew(ctx, *file)
 }
@@ -126,17 +129,13 @@ func (k *Credentials) set(f *TokenFile) {
 	k.file = f
 }
 
-func ended() error {
-	return &remote.Error{Kind: remote.Unauthorized, Reason: "invalid_grant", Remedy: "the sign-in ended: sign in again: syftfs auth google"}
-}
-
 // renew asks for a new access token and keeps it.
 func (k *Credentials) renew(ctx context.Context, f TokenFile) (string, error) {
 	conf := oauth2.Config{ClientID: f.ClientID, ClientSecret: f.ClientSecret, Endpoint: oauth2.Endpoint{TokenURL: k.addr.token, AuthStyle: oauth2.AuthStyleInParams}}
 	tok, err := conf.TokenSource(context.WithValue(ctx, oauth2.HTTPClient, k.http), &oauth2.Token{RefreshToken: f.Refresh}).Token()
 	if err != nil {
 		if err = tokenError(ctx, err, k.now()); errors.Is(err, remote.Unauthorized) {
-			k.dead = f.Refresh
+			k.dead, k.why = f.Refresh, err
 		}
 		return "", err
 	}
@@ -173,17 +172,17 @@ func tokenError(ctx context.Context, err error, now time.Time) error {
 	}
 	var answer *oauth2.RetrieveError
 	if !errors.As(err, &answer) || answer.Response == nil {
-		return &remote.Error{Kind: remote.Unavailable, Reason: "sign-in", Err: bare(err)}
+		return &remote.Error{Op: opSignIn, Kind: remote.Unavailable, Reason: "sign-in", Err: bare(err)}
 	}
 	switch answer.ErrorCode {
 	case "invalid_grant":
-		return ended()
+		return &remote.Error{Op: opSignIn, Kind: remote.Unauthorized, Reason: "invalid_grant", Remedy: "the sign-in ended: sign in again: syftfs auth google"}
 	case "invalid_client", "unauthorized_client":
-		return &remote.Error{Kind: remote.Unauthorized, Reason: answer.ErrorCode, Remedy: "the OAuth client is not known any more: make another in the Google console, and sign in again with it"}
+		return &remote.Error{Op: opSignIn, Kind: remote.Unauthorized, Reason: answer.ErrorCode, Remedy: "the OAuth client is not known any more: make another in the Google console, and sign in again with it"}
 	case "invalid_scope", "access_denied", "redirect_uri_mismatch", "unsupported_grant_type", "invalid_request":
-		return &remote.Error{Kind: remote.Unauthorized, Reason: answer.ErrorCode}
+		return &remote.Error{Op: opSignIn, Kind: remote.Unauthorized, Reason: answer.ErrorCode}
 	}
-	e := &remote.Error{Kind: byStatus(answer.Response.StatusCode).kind, Reason: answer.ErrorCode,
+	e := &remote.Error{Op: opSignIn, Kind: byStatus(answer.Response.StatusCode).kind, Reason: answer.ErrorCode,
 		RetryAfter: retryAfter(answer.Response.Header, now), Err: fmt.Errorf("status %d", answer.Response.StatusCode)}
 	if e.Kind != remote.Unavailable && e.Kind != remote.Throttled {
 		e.Kind, e.Remedy = remote.Invalid, notDriveRemedy

@@ -1,12 +1,14 @@
 package drive_test
 
 import (
+	"context"
 	iofs "io/fs"
 	"net/http"
 	"net/http/httptest"
 	"strings"
 	"sync"
 	"testing"
+	"time"
 
 	"github.com/openmined/syftfs/sync/drive"
 	"github.com/openmined/syftfs/sync/driveserver"
@@ -142,4 +144,23 @@ func (c *counter) want(t *testing.T, what string, n int) {
 	if seen := c.take(); len(seen) != n {
 		t.Errorf("%s takes %d requests, want %d:\n%s", what, len(seen), n, strings.Join(seen, "\n"))
 	}
+}
+
+// idleClock is a clock that waits by moving on at once.
+type idleClock struct {
+	mu  sync.Mutex
+	now time.Time
+}
+
+func (c *idleClock) Now() time.Time {
+	c.mu.Lock()
+	defer c.mu.Unlock()
+	return c.now
+}
+
+func (c *idleClock) Sleep(ctx context.Context, d time.Duration) error {
+	c.mu.Lock()
+	defer c.mu.Unlock()
+	c.now = c.now.Add(d)
+	return ctx.Err()
 }

@@ -99,7 +99,7 @@ func (s SignIn) finish(ctx context.Context, f *flow, v visit) (*TokenFile, error
 	ctx = context.WithValue(ctx, oauth2.HTTPClient, plainClient(watch(s.Transport, refreshIdle)))
 	tok, err := f.conf.Exchange(ctx, v.code, oauth2.VerifierOption(f.verifier))
 	if err != nil {
-		return nil, fmt.Errorf("sign in: %w", tokenError(ctx, err, s.Now()))
+		return nil, tokenError(ctx, err, s.Now())
 	}
 	file := &TokenFile{ClientID: s.Client.ID, ClientSecret: s.Client.Secret, Scopes: []string{Scope}}
 	file.take(tok, s.Now())

@@ -178,16 +178,16 @@ func (c *Client) piece(ctx context.Context, s sending, uri string, content io.Re
 		return reply{}, errSessionLost
 	}
 	err = googleapi.CheckResponse(resp)
-	var answer *googleapi.Error
-	if errors.As(err, &answer) && answer.Code == http.StatusBadRequest {
-		// Seen to pass by itself, with a new session.
-		c.forget(s.key)
-		return reply{}, &remote.Error{Kind: remote.Unavailable, Reason: "upload refused", Err: fmt.Errorf("status %d", answer.Code)}
+	judged := c.failed(ctx, remote.OpPut, "", "", err)
+	if remote.Temporary(judged) {
+		return reply{}, err
 	}
-	if judged := c.failed(ctx, remote.OpPut, "", "", err); !remote.Temporary(judged) {
-		c.forget(s.key)
+	c.forget(s.key)
+	var known *remote.Error
+	if errors.As(judged, &known) && known.Reason == "badRequest" { // seen to pass by itself, with a new session
+		known.Kind, known.Remedy = remote.Unavailable, ""
 	}
-	return reply{}, err
+	return reply{}, judged
 }
 
 // storedBytes reads "bytes=0-41" as 42; without the header nothing is stored.

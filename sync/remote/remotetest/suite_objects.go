@@ -289,8 +289,8 @@ func testAtOnce(c *check) {
 	}
 	wg.Wait()
 	for _, id := range ids {
-		if made[id] != 1 || c.content(o, id, 0) != string(id) {
-			c.Errorf("%s was made %d times", id, made[id])
+		if made[id] == 0 || c.content(o, id, 0) != string(id) { // behind WithRetry several may think that it was they
+			c.Errorf("%s was made by %d", id, made[id])
 		}
 	}
 	if n := len(c.list(o, remote.Query{Parent: remote.Root})); n != len(ids) {
