@@ -26,7 +26,7 @@ func warm(tb testing.TB, l *load, all []perm.Request) *perm.Index {
 	return x
 }
 
-// stranger asks once in every folder, so that all rule files are loaded.
+// visit asks in every folder, so that all rule files are loaded.
 func (l *load) visit() []perm.Request {
 	var all []perm.Request
 	for i := 0; i < loadPaths; i += 20 {
@@ -139,16 +139,19 @@ func heap() int64 {
 func BenchmarkParallel(b *testing.B) {
 	l := newLoad()
 	all := l.few()
-	for name, question := range map[string]func(i int) perm.Request{
-		"cached":   func(i int) perm.Request { return all[i%len(all)] },
-		"uncached": l.nth,
+	for _, load := range []struct {
+		name     string
+		question func(i int) perm.Request
+	}{
+		{"cached", func(i int) perm.Request { return all[i%len(all)] }},
+		{"uncached", l.nth},
 	} {
-		b.Run(name, func(b *testing.B) {
+		b.Run(load.name, func(b *testing.B) {
 			x := warm(b, l, append(l.visit(), all...))
 			b.ResetTimer()
 			start := time.Now()
 			for i := range b.N {
-				ask(b, x, question(i))
+				ask(b, x, load.question(i))
 			}
 			alone := time.Since(start)
 			var turn atomic.Int64
@@ -156,7 +159,7 @@ func BenchmarkParallel(b *testing.B) {
 			b.RunParallel(func(pb *testing.PB) {
 				i := int(turn.Add(1)) * (loadPaths*loadUsers/8 + 1)
 				for pb.Next() {
-					ask(b, x, question(i))
+					ask(b, x, load.question(i))
 					i++
 				}
 			})

@@ -48,15 +48,16 @@ func (c *cache[E]) get(hash uint64, is func(*E) bool) *E {
 	return nil
 }
 
-// put takes a free place, or else that of each in turn.
-func (c *cache[E]) put(hash uint64, v *E) {
+// put takes a free place, or else that of each in turn; it tells whether it took one that was not free.
+func (c *cache[E]) put(hash uint64, v *E) (evicted bool) {
 	set, tag := c.set(hash)
 	for {
 		old := set.tags.Load()
 		count := old >> (8 * cacheWays)
 		at := int(count % cacheWays)
 		free := (old - everyByte) &^ old & topOfByte
-		if i := mathbits.TrailingZeros64(free) / 8; i < cacheWays {
+		i := mathbits.TrailingZeros64(free) / 8
+		if evicted = i >= cacheWays; !evicted {
 			at = i
 		} else {
 			count = (count + 1) % (256 / cacheWays * cacheWays)
@@ -64,7 +65,7 @@ func (c *cache[E]) put(hash uint64, v *E) {
 		tags := old&^(0xff<<(8*at)|0xff<<(8*cacheWays)) | tag<<(8*at) | count<<(8*cacheWays)
 		if set.tags.CompareAndSwap(old, tags) {
 			set.values[at].Store(v)
-			return
+			return evicted
 		}
 	}
 }

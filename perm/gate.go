@@ -65,15 +65,16 @@ func (g *pubGlob) gate() gate {
 
 func (g *pathGlob) gate() gate {
 	open := gate{slashes: anyDepth}
-	first, last := &g.segments[0], &g.segments[len(g.segments)-1]
-	if len(first.toks) > 0 {
-		open.first = firstByte(literals(first.toks[:1]))
+	last := len(g.chunks) - 1
+	if c := g.chunks[0]; len(c) > 0 {
+		open.first = firstByte(literals(c[0][:1]))
 	}
-	if n := len(last.toks); n > 0 {
-		open.last = lastByte(literals(last.toks[n-1:]))
+	if c := g.chunks[last]; len(c) > 0 {
+		s := c[len(c)-1]
+		open.last = lastByte(literals(s[len(s)-1:]))
 	}
-	if g.deep == 0 && !g.personal {
-		open.slashes = depth(len(g.segments) - 1)
+	if last == 0 && !g.personal {
+		open.slashes = depth(len(g.chunks[0]) - 1)
 	}
 	return open
 }

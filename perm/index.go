@@ -22,7 +22,7 @@ type Index struct {
 	epoch  atomic.Uint64                  // the last one given out; never given twice, so that a number names a datasite and a state of its rules
 	ids    atomic.Uint64                  // the last one given to a file or rule
 	sites  atomic.Pointer[map[User]*site] // replaced under mu, read without
-	memory func() *memory                 // made at the first question by anybody but an owner
+	memory atomic.Pointer[memory]
 	owner  []Step
 
 	mu sync.Mutex // guards replacing sites; nothing else is locked under it
@@ -48,7 +48,8 @@ type folder struct {
 // NewIndex makes an index; load returns the rule files that lie directly in dir, none if there are none. Its error is
 // handed to whoever asked and not remembered.
 func NewIndex(load func(owner User, dir string) ([]Ruleset, error)) *Index {
-	x := &Index{load: load, memory: sync.OnceValue(newMemory), owner: []Step{{Text: "Owner of path"}}}
+	x := &Index{load: load, owner: []Step{{Text: "Owner of path"}}}
+	x.memory.Store(newMemory(firstSets))
 	x.sites.Store(&map[User]*site{})
 	return x
 }
@@ -62,7 +63,7 @@ func (x *Index) Decide(r Request) (Decision, error) {
 	}
 	s := x.site(r.Owner)
 	epoch := s.epoch.Load()
-	m := x.memory()
+	m := x.memory.Load()
 	hash := m.hash(epoch, &r)
 	a := m.answers.get(hash, func(a *answer) bool {
 		return a.epoch == epoch && a.want == r.Want && a.isDir == r.IsDir && a.path == r.Path && a.user == r.User &&
@@ -78,8 +79,10 @@ func (x *Index) Decide(r Request) (Decision, error) {
 	v := q.judge()
 	f := v.find(r.Want)
 	out := m.outcome(&f)
-	if len(r.Path) <= maxCached {
-		m.answers.put(hash, &answer{epoch: epoch, user: r.User, path: r.Path, want: r.Want, isDir: r.IsDir, day: q.day, out: out})
+	if len(r.Path) <= longestKey {
+		if larger := m.keep(hash, &answer{epoch: epoch, user: r.User, path: r.Path, want: r.Want, isDir: r.IsDir, day: q.day, out: out}); larger != nil {
+			x.memory.Store(larger)
+		}
 	}
 	return out.decision(r), nil
 }
@@ -136,7 +139,7 @@ func isRuleFile(base string) bool { return base == FilePub || base == FilePerm }
 
 // folder works out the rules of a folder, from the top down.
 func (x *Index) folder(s *site, epoch uint64, dir string) (*folder, error) {
-	m := x.memory()
+	m := x.memory.Load()
 	hash := m.folderHash(epoch, dir)
 	if f := m.folders.get(hash, func(f *folder) bool { return f.epoch == epoch && f.dir == dir }); f != nil {
 		return f, nil

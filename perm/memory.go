@@ -1,13 +1,16 @@
 package perm
 
-import "hash/maphash"
+import (
+	"hash/maphash"
+	"sync/atomic"
+)
 
-// How much is remembered, over all datasites: cacheWays for each set.
+// How much is remembered, over all datasites: cacheWays answers for each set, and a quarter as many outcomes and folders.
 const (
-	answerSets  = 1 << 15
-	outcomeSets = 1 << 13
-	folderSets  = 1 << 13
-	maxCached   = 1 << 10 // the longest path that an answer is kept for, in bytes
+	firstSets  = 1 << 9
+	mostSets   = 1 << 15
+	growth     = 8
+	longestKey = 1 << 10 // the longest path that an answer is kept for, in bytes
 )
 
 // memory is what an index remembers. What is kept of an epoch is reached only with its number, which no other state of any
@@ -17,6 +20,7 @@ type memory struct {
 	answers  cache[answer]
 	outcomes cache[outcome]
 	folders  cache[folder]
+	crowded  atomic.Int64 // answers that took the place of others
 }
 
 // answer is a decision without the request. It never changes.
@@ -32,8 +36,17 @@ type answer struct {
 
 const anyDay = -1 << 62
 
-func newMemory() *memory {
-	return &memory{maphash.MakeSeed(), newCache[answer](answerSets), newCache[outcome](outcomeSets), newCache[folder](folderSets)}
+func newMemory(sets int) *memory {
+	return &memory{seed: maphash.MakeSeed(), answers: newCache[answer](sets), outcomes: newCache[outcome](sets / 4), folders: newCache[folder](sets / 4)}
+}
+
+// keep remembers an answer. It gives the memory to use from now on instead of a crowded one, or nil. That one begins empty.
+func (m *memory) keep(hash uint64, a *answer) (larger *memory) {
+	sets := len(m.answers.sets)
+	if !m.answers.put(hash, a) || sets >= mostSets || m.crowded.Add(1) != int64(sets) {
+		return nil
+	}
+	return newMemory(sets * growth)
 }
 
 func (m *memory) hash(epoch uint64, r *Request) uint64 {

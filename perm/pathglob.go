@@ -8,17 +8,13 @@ import (
 
 // pathGlob is a pattern that is compared name by name.
 type pathGlob struct {
-	segments []segment
-	deep     int  // how many segments are **
-	personal bool // holds a template of the user
-	hidden   bool // wildcards match names that begin with a dot, and a ** at the end also nothing: as syft.pub.yaml has it
+	chunks   [][]segment // what stands before, between and behind each **; the first and the last may be empty
+	personal bool        // holds a template of the user
+	hidden   bool        // wildcards match names that begin with a dot, and a ** at the end also nothing: as syft.pub.yaml has it
 }
 
-// segment is a pattern for one name, or **.
-type segment struct {
-	deep bool
-	toks []token
-}
+// segment is a pattern for one name.
+type segment []token
 
 type tokenKind uint8
 
@@ -54,72 +50,89 @@ func (s *class) holds(c rune, size int) bool {
 // pathBuilder puts a pathGlob together.
 type pathBuilder struct {
 	pathGlob
-	at  segment // the one being built
-	lit []byte  // literal text at its end
+	chunk []segment // being built
+	at    segment   // its last one, being built
+	lit   []byte    // literal text at its end
+	deep  bool      // it is a **
 }
 
-func (b *pathBuilder) atStart() bool { return len(b.at.toks)+len(b.lit) == 0 && !b.at.deep }
+func (b *pathBuilder) atStart() bool { return len(b.at)+len(b.lit) == 0 && !b.deep }
 
 func (b *pathBuilder) text(s string) { b.lit = append(b.lit, s...) }
 
 func (b *pathBuilder) flush() {
 	if len(b.lit) > 0 {
-		b.at.toks = append(b.at.toks, token{piece: piece{text: string(b.lit)}})
+		b.at = append(b.at, token{piece: piece{text: string(b.lit)}})
 		b.lit = b.lit[:0]
 	}
 }
 
 func (b *pathBuilder) token(t token) {
 	b.flush()
-	b.at.toks = append(b.at.toks, t)
+	b.at = append(b.at, t)
 }
 
 // star adds a "*", which several in a row are as good as.
 func (b *pathBuilder) star() {
-	if n := len(b.at.toks); n == 0 || len(b.lit) > 0 || b.at.toks[n-1].kind != tokenStar {
+	if n := len(b.at); n == 0 || len(b.lit) > 0 || b.at[n-1].kind != tokenStar {
 		b.token(token{kind: tokenStar})
 	}
 }
 
 // all makes the segment a "**".
-func (b *pathBuilder) all() {
-	b.at.deep = true
-	b.deep++
-}
+func (b *pathBuilder) all() { b.deep = true }
 
 // slash ends a segment.
 func (b *pathBuilder) slash() {
 	b.flush()
-	b.segments = append(b.segments, b.at)
-	b.at = segment{}
+	switch {
+	case !b.deep:
+		b.chunk = append(b.chunk, b.at)
+	case len(b.chunk) > 0 || len(b.chunks) == 0: // else it follows another **, which is as good
+		b.chunks = append(b.chunks, b.chunk)
+		b.chunk = nil
+	}
+	b.at, b.deep = nil, false
 }
 
 func (b *pathBuilder) glob() *pathGlob {
 	b.slash()
 	g := b.pathGlob
+	g.chunks = append(g.chunks, b.chunk)
 	return &g
 }
 
-// match tells whether the pattern covers rel, which is not empty.
+// match tells whether the pattern covers rel, which is not empty. What stands before the first ** is matched from the front, what
+// stands behind the last from the back, and what stands between as early as possible: a later place could not help, as what is
+// behind could as well be covered by the next **.
 func (g *pathGlob) match(rel string, v *vars) bool {
-	switch g.deep {
-	case 0:
-		rest, ok := g.matchFront(g.segments, rel, v)
-		return ok && rest == ""
-	case 1:
-		return g.matchOneDeep(rel, v)
+	last := len(g.chunks) - 1
+	middle, ok := g.front(g.chunks[0], rel, v)
+	if !ok || last == 0 {
+		return ok && middle == ""
 	}
-	return g.matchDeep(strings.Split(rel, "/"), v)
+	if middle, ok = g.back(g.chunks[last], middle, v); !ok {
+		return false
+	}
+	for _, chunk := range g.chunks[1:last] {
+		if middle, ok = g.search(chunk, middle, v); !ok {
+			return false
+		}
+	}
+	if middle == "" {
+		return g.hidden || len(g.chunks[last]) > 0 // a/** needs something below a in syftperm.yaml
+	}
+	return g.hidden || middle[0] != '.' && !strings.Contains(middle, "/.")
 }
 
-// matchFront matches segments one to one and gives what is left of rel, without the slash.
-func (g *pathGlob) matchFront(segments []segment, rel string, v *vars) (rest string, ok bool) {
-	for i := range segments {
+// front matches segments with the first names of rel and gives what is left of it, without the slash.
+func (g *pathGlob) front(chunk []segment, rel string, v *vars) (rest string, ok bool) {
+	for _, s := range chunk {
 		if rel == "" {
 			return "", false
 		}
 		name, after, _ := strings.Cut(rel, "/")
-		if !g.matchName(&segments[i], name, v) {
+		if !g.matchName(s, name, v) {
 			return "", false
 		}
 		rel = after
@@ -127,69 +140,50 @@ func (g *pathGlob) matchFront(segments []segment, rel string, v *vars) (rest str
 	return rel, true
 }
 
-// matchOneDeep is the common case: what stands before the ** from the front, what stands behind from the back.
-func (g *pathGlob) matchOneDeep(rel string, v *vars) bool {
-	at := slices.IndexFunc(g.segments, func(s segment) bool { return s.deep })
-	tail := g.segments[at+1:]
-	middle, ok := g.matchFront(g.segments[:at], rel, v)
-	if !ok {
-		return false
-	}
-	for i := len(tail) - 1; i >= 0; i-- {
-		if middle == "" {
-			return false
+// back matches segments with the last names of rel and gives what is left of it, without the slash.
+func (g *pathGlob) back(chunk []segment, rel string, v *vars) (rest string, ok bool) {
+	for i := len(chunk) - 1; i >= 0; i-- {
+		if rel == "" {
+			return "", false
 		}
-		cut := strings.LastIndexByte(middle, '/')
-		if !g.matchName(&tail[i], middle[cut+1:], v) {
-			return false
+		cut := strings.LastIndexByte(rel, '/')
+		if !g.matchName(chunk[i], rel[cut+1:], v) {
+			return "", false
 		}
-		middle = middle[:max(cut, 0)]
+		rel = rel[:max(cut, 0)]
 	}
-	if middle == "" {
-		return g.hidden || len(tail) > 0 // a/** needs something below a in syftperm.yaml
-	}
-	return g.hidden || middle[0] != '.' && !strings.Contains(middle, "/.")
+	return rel, true
 }
 
-// matchDeep follows every way that several ** can share the names, one pattern segment at a time.
-func (g *pathGlob) matchDeep(names []string, v *vars) bool {
-	reached := make([]bool, len(names)+1) // reached[n]: the segments so far can match the first n names
-	next := make([]bool, len(names)+1)
-	reached[0] = true
-	for i := range g.segments {
-		s := &g.segments[i]
-		clear(next)
-		open := false // a ** goes on to take names
-		for n := range reached {
-			switch {
-			case s.deep:
-				open = open && (g.hidden || names[n-1][0] != '.')
-				next[n] = open || reached[n] && (g.hidden || i+1 < len(g.segments))
-				open = open || reached[n]
-			case reached[n] && n < len(names):
-				next[n+1] = g.matchName(s, names[n], v)
-			}
+// search finds the first place in rel where segments match, and gives what is behind it.
+func (g *pathGlob) search(chunk []segment, rel string, v *vars) (rest string, ok bool) {
+	for rel != "" {
+		if rest, ok = g.front(chunk, rel, v); ok {
+			return rest, true
 		}
-		reached, next = next, reached
+		if !g.hidden && rel[0] == '.' {
+			return "", false
+		}
+		_, rel, _ = strings.Cut(rel, "/")
 	}
-	return reached[len(names)]
+	return "", false
 }
 
 // matchName compares one name with a segment that is not **.
-func (g *pathGlob) matchName(s *segment, name string, v *vars) bool {
-	if !g.hidden && name[0] == '.' && s.toks[0].kind != tokenText {
+func (g *pathGlob) matchName(s segment, name string, v *vars) bool {
+	if !g.hidden && name[0] == '.' && s[0].kind != tokenText {
 		return false
 	}
 	star, back := -1, 0 // the last * and where the name stood
 	i := 0
 	rest := name
 	for {
-		if i == len(s.toks) {
+		if i == len(s) {
 			if rest == "" {
 				return true
 			}
-		} else if t := &s.toks[i]; t.kind == tokenStar {
-			if i+1 == len(s.toks) {
+		} else if t := &s[i]; t.kind == tokenStar {
+			if i+1 == len(s) {
 				return true
 			}
 			star, back = i, len(name)-len(rest)

@@ -23,7 +23,6 @@ type permGlob struct {
 func (g *permGlob) never() bool    { return g.hopeless }
 func (g *permGlob) usesDate() bool { return false }
 func (g *permGlob) usesUser() bool { return g.path.personal }
-func (g *permGlob) gate() gate     { return g.path.gate() }
 func (g *permGlob) size() int      { return 1 }
 
 func compilePermGlob(pattern string) (*permGlob, error) {
@@ -79,6 +78,13 @@ func (b *pathBuilder) permName(s string) {
 		}
 		s = s[n:]
 	}
+}
+
+func (g *permGlob) gate() gate {
+	if g.hopeless {
+		return gate{slashes: anyDepth}
+	}
+	return g.path.gate()
 }
 
 func (g *permGlob) match(rel string, v *vars) bool {

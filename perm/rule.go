@@ -18,7 +18,7 @@ type file struct {
 	terminal bool
 	broken   error
 	rules    []*rule // syft.pub.yaml: most specific first; syftperm.yaml: as written
-	gates    []gate  // syft.pub.yaml: of each rule
+	gates    []gate  // of each rule
 	entries  []entry // of all lists, each once
 	names    map[User]int32
 	dated    bool  // some pattern depends on the date
@@ -134,10 +134,10 @@ func (f *file) compileRules(rules []Rule, ids *atomic.Uint64) error {
 	}
 	if f.kind == KindPub {
 		slices.SortStableFunc(f.rules, func(a, b *rule) int { return Score(b.pattern) - Score(a.pattern) })
-		f.gates = make([]gate, len(f.rules))
-		for i, r := range f.rules {
-			f.gates[i] = r.matcher.gate()
-		}
+	}
+	f.gates = make([]gate, len(f.rules))
+	for i, r := range f.rules {
+		f.gates[i] = r.matcher.gate()
 	}
 	return nil
 }
@@ -266,9 +266,14 @@ func (r *rule) lists() map[Level][]string {
 func (f *file) first(rel string, v *vars) *rule {
 	k := knock(rel)
 	for i := range f.gates {
-		if f.gates[i].lets(k) && f.rules[i].matcher.match(rel, v) {
+		if f.covers(i, k, rel, v) {
 			return f.rules[i]
 		}
 	}
 	return nil
+}
+
+// covers tells whether the pattern of rule i matches rel, a path below the folder of f with the marks k.
+func (f *file) covers(i int, k gate, rel string, v *vars) bool {
+	return f.gates[i].lets(k) && f.rules[i].matcher.match(rel, v)
 }

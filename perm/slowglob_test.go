@@ -158,7 +158,7 @@ func slowClass(r []rune, i int) (end int, in func(rune) bool) {
 	return i, func(c rune) bool {
 		found := false
 		for _, x := range ranges {
-			found = found || x[0] <= c && c <= x[1]
+			found = found || c == x[0] || x[0] <= c && c <= x[1] // of a range that is the wrong way round the first counts
 		}
 		return c != '/' && found != negated
 	}

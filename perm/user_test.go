@@ -60,7 +60,8 @@ func TestParseUser(t *testing.T) {
 }
 
 func FuzzParseUser(f *testing.F) {
-	for _, s := range []string{"bob@x.org", "Bob@Bücher.example", "a@xn--bcher-kva.org", "*@x.com", "a/b@x.com", "\u212a@x.org"} {
+	for _, s := range []string{"bob@x.org", "Bob@Bücher.example", "a@xn--bcher-kva.org", "*@x.com", "a/b@x.com", "\u212a@x.org",
+		" Bob.A+t@X.org", "a@b@c.org", "\x00anonymous", "bob@x\uff0eorg", "bob@\u4f8b\u3048.\u30c6\u30b9\u30c8", "bob@x.xn--p1ai"} {
 		f.Add(s)
 	}
 	f.Fuzz(func(t *testing.T, s string) {

@@ -42,16 +42,16 @@ func inside(dir, rel string) string {
 
 // apply adds what the rules of a syftperm.yaml give and take away.
 func (out *verdict) apply(f *file, rel string, v *vars) {
-	who := f.who(v.user)
-	for _, r := range f.rules {
-		mine := r.granted(who, v)
-		if mine == 0 {
-			if out.rule == nil && r.matcher.match(rel, v) {
-				out.rule = r
-			}
+	who, k := f.who(v.user), knock(rel)
+	for i, r := range f.rules {
+		if !f.covers(i, k, rel, v) {
 			continue
 		}
-		if !r.matcher.match(rel, v) {
+		mine := r.granted(who, v)
+		if mine == 0 {
+			if out.rule == nil {
+				out.rule = r
+			}
 			continue
 		}
 		out.rule, out.applied = r, true
