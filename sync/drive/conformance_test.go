@@ -19,10 +19,14 @@ func conform(t *testing.T, prepare func(p *place), change ...func(*drive.Config)
 }
 
 // TestConformance: the whole contract, on a server that speaks Drive.
-func TestConformance(t *testing.T) { conform(t, func(*place) {}) }
+func TestConformance(t *testing.T) {
+	t.Parallel()
+	conform(t, func(*place) {})
+}
 
 // TestConformanceElsewhere: the same where the server behaves as Google perhaps does, and large files go in many pieces.
 func TestConformanceElsewhere(t *testing.T) {
+	t.Parallel()
 	conform(t, func(p *place) {
 		err := p.SetSwitches(driveserver.Switches{StrictContains: true, ExactNames: true, RefuseRegrant: true, DuplicateReason: true,
 			EachChange: true, ErrorDetails: true, FolderChangesOnly: true})
@@ -34,6 +38,7 @@ func TestConformanceElsewhere(t *testing.T) {
 
 // TestConformanceUnderFaults: the same on a server that loses answers, throttles, cuts connections and bodies, forgets uploads.
 func TestConformanceUnderFaults(t *testing.T) {
+	t.Parallel()
 	rule := func(method, kind string, chance float64, a driveserver.Action) driveserver.Rule {
 		a.Kind = kind
 		return driveserver.Rule{Method: method, Probability: chance, Seed: 11, Action: a}

@@ -44,6 +44,7 @@ func TestUploadGoesOn(t *testing.T) {
 	} {
 		for _, seekable := range []bool{true, false} {
 			t.Run(test.name, func(t *testing.T) {
+				t.Parallel()
 				p := startServer(t)
 				if _, err := p.AddFault(driveserver.Rule{Method: "files.upload", Skip: 3, Count: 1, Action: test.action}); err != nil {
 					t.Fatal(err)

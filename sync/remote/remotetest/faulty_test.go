@@ -5,6 +5,7 @@ import (
 	"fmt"
 	"io"
 	"slices"
+	"sync"
 	"testing"
 	"time"
 
@@ -21,13 +22,16 @@ func TestFaultyWithRetry(t *testing.T) {
 		{Chance: 0.15, Stage: Before, Kind: remote.Throttled, RetryAfter: 3 * time.Second},
 	}
 	for seed := range uint64(3) {
+		var mu sync.Mutex
 		var all []*Faulty
 		t.Run(fmt.Sprint(seed), func(t *testing.T) {
 			Run(t, func(t *testing.T) func(string) remote.Remote {
 				open := inMemory(t)
 				return func(email string) remote.Remote {
 					f := NewFaulty(open(email), seed, script...)
+					mu.Lock()
 					all = append(all, f)
+					mu.Unlock()
 					return remote.WithRetry(f, remote.Policy{Tries: 20, Clock: &idleClock{now: time.Unix(1e9, 0)}})
 				}
 			})

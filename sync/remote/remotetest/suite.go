@@ -23,7 +23,7 @@ const (
 	carol  = "carol@other.example"
 )
 
-// Run checks that what open gives keeps the promises of package remote. Each subtest opens its own place.
+// Run checks that what open gives keeps the promises of package remote. Each subtest opens its own place; they run in parallel.
 func Run(t *testing.T, open Open) {
 	tests := []struct {
 		name string
@@ -58,6 +58,7 @@ func Run(t *testing.T, open Open) {
 	}
 	for _, test := range tests {
 		t.Run(test.name, func(t *testing.T) {
+			t.Parallel()
 			test.run(&check{T: t, ctx: t.Context(), open: open(t)})
 		})
 	}
