@@ -93,6 +93,9 @@ func Serve(ctx context.Context, g *guard.Guard, o Options) (*Mount, error) {
 	m.s.caches = owners && !o.Features.NoCaching
 	m.s.locks = !owners || o.Features.SharedLocks
 	m.s.notify = newNotifier(m.s.nodes, m.s.caches, func(p datasite.Path) (datasite.Entry, error) { return m.s.view.Stat(sctx, p) })
+	if !owners {
+		m.s.notify.daily = m.s.view.Owner()
+	}
 
 	k, err := fuse.NewServer(m.s, point, m.options(o))
 	if err != nil {

@@ -6,6 +6,7 @@ import (
 	iofs "io/fs"
 	"strings"
 	"sync"
+	"time"
 
 	"github.com/hanwen/go-fuse/v2/fuse"
 	"github.com/openmined/syftfs/fs/datasite"
@@ -37,6 +38,7 @@ const maxQueue = 4096
 type notifier struct {
 	nodes  *table
 	caches bool
+	daily  perm.User // whose datasite goes stale each midnight, because rules may name the date; "" if none does
 	stat   func(datasite.Path) (datasite.Entry, error)
 
 	mu     sync.Mutex
@@ -57,11 +59,21 @@ func (q *notifier) start(k kernel) {
 	ctx, cancel := context.WithCancel(context.Background())
 	q.cancel = cancel
 	q.done.Go(func() {
+		today := time.Now()
+		midnight := time.NewTimer(untilMidnight(today))
+		defer midnight.Stop()
 		for {
 			select {
 			case <-ctx.Done():
 				return
 			case <-q.wake:
+			case <-midnight.C:
+				// What is mapped is read without asking anybody: it must go by itself.
+				if now := time.Now(); q.daily != "" && utcDay(now) != utcDay(today) {
+					today = now
+					q.add(staleThing{owner: q.daily})
+				}
+				midnight.Reset(untilMidnight(time.Now()))
 			}
 			for ctx.Err() == nil {
 				t, ok := q.take()
@@ -73,6 +85,16 @@ func (q *notifier) start(k kernel) {
 		}
 	})
 }
+
+// oversleep bounds how late midnight is noticed on a machine that slept, or whose clock was set.
+const oversleep = time.Hour
+
+func untilMidnight(now time.Time) time.Duration {
+	const day = 24 * time.Hour
+	return min(oversleep, now.Truncate(day).Add(day).Sub(now)) // since the zero time, which is a midnight in UTC
+}
+
+func utcDay(t time.Time) int64 { return t.Unix() / (24 * 60 * 60) }
 
 // close ends the goroutine. The connection must have ended, or a notification may wait for ever.
 func (q *notifier) close() {

@@ -4,28 +4,40 @@ import (
 	"fmt"
 	iofs "io/fs"
 	"slices"
+	"sync"
 	"testing"
 	"testing/synctest"
+	"time"
 
 	"github.com/hanwen/go-fuse/v2/fuse"
 	"github.com/openmined/syftfs/fs/datasite"
 	"golang.org/x/sys/unix"
 )
 
-// said is a kernel that takes down what it is told. Only the notifier's goroutine calls it.
-type said struct{ all []string }
+// said is a kernel that takes down what it is told.
+type said struct {
+	mu  sync.Mutex
+	all []string // guarded by mu
+}
+
+func (k *said) add(what string) fuse.Status {
+	k.mu.Lock()
+	defer k.mu.Unlock()
+	k.all = append(k.all, what)
+	return fuse.OK
+}
 
 func (k *said) InodeNotify(node uint64, off, _ int64) fuse.Status {
-	k.all = append(k.all, fmt.Sprintf("inode %d %d", node, off))
-	return fuse.OK
+	return k.add(fmt.Sprintf("inode %d %d", node, off))
 }
 
 func (k *said) EntryNotify(parent uint64, name string) fuse.Status {
-	k.all = append(k.all, fmt.Sprintf("entry %d %s", parent, name))
-	return fuse.OK
+	return k.add(fmt.Sprintf("entry %d %s", parent, name))
 }
 
 func (k *said) take() []string {
+	k.mu.Lock()
+	defer k.mu.Unlock()
 	out := k.all
 	k.all = nil
 	return out
@@ -82,10 +94,35 @@ func TestNotifier(t *testing.T) {
 		synctest.Wait()
 		got := k.take()
 		slices.Sort(got)
-		want := []string{inode(site, 0), inode(dir, 0), entry(site, "d")}
+		want := []string{inode(site, 0), inode(dir, 0), entry(site, "d"), inode(file, 0)} // file may still be mapped
 		slices.Sort(want)
 		if !slices.Equal(got, want) {
 			t.Errorf("everything: told %q, want %q", got, want)
+		}
+	})
+}
+
+// TestNotifierAtMidnight: what a view's kernel holds goes stale with the day, though nobody asks for anything.
+func TestNotifierAtMidnight(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) { // begins at midnight
+		tab := newTable()
+		q := newNotifier(tab, false, nil)
+		q.daily = owner
+		k := &said{}
+		q.start(k)
+		defer q.close()
+		site := tab.put(t, tab.root, string(owner), stored(1, unix.S_IFDIR), nil)
+		<-time.After(24*time.Hour - time.Second)
+		synctest.Wait()
+		if got := k.take(); len(got) > 0 {
+			t.Errorf("told %q before the day was over", got)
+		}
+		for day := range 3 {
+			<-time.After(24 * time.Hour)
+			synctest.Wait()
+			if got := k.take(); !slices.Equal(got, []string{fmt.Sprintf("inode %d 0", site.id)}) {
+				t.Errorf("day %d: told %q", day, got)
+			}
 		}
 	})
 }

@@ -229,7 +229,7 @@ func TestRevokedFolder(t *testing.T) {
 		return fd, first
 	}
 
-	fd, first := begin()
+	fd, _ := begin()
 	s.revoke()
 	more, err := rest(fd)
 	wantErrno(t, "the rest of a listing", err, syscall.ENOENT)
@@ -237,7 +237,7 @@ func TestRevokedFolder(t *testing.T) {
 		t.Errorf("%d names after the right was gone", len(more))
 	}
 
-	fd, first = begin()
+	fd, first := begin()
 	s.grant("read", "d/39*")
 	if more, err = rest(fd); err != nil {
 		t.Fatal(err)
