@@ -34,6 +34,15 @@ func (g *Granter) Diff(ctx context.Context, file datasite.Path, text []byte) (Ef
 	dir := file.Parent()
 	before := asStored(ctx, g.view)
 	after := before.with(file, text)
+	files, err := after.roles(dir)
+	if err != nil {
+		return fail(err)
+	}
+	for _, f := range files {
+		if f.path == file {
+			problems = append(problems, noSay(file, f.Role)...)
+		}
+	}
 	st, err := g.view.Stat(ctx, dir)
 	switch {
 	case errors.Is(err, iofs.ErrNotExist):

@@ -66,6 +66,14 @@ func (e *edit) look(who ...entry) (err error) {
 	return err
 }
 
+// canName refuses users that the language of the file has no word for.
+func (e *edit) canName(who entry) error {
+	if e.kind == perm.KindPerm && who.many() && who.user != perm.Anonymous {
+		return fmt.Errorf("%s knows addresses and * only, not %q: name the people, or write the rules as a %s: %w", e.file, who.text, datasite.PubFile, ErrByHand)
+	}
+	return nil
+}
+
 // rule is the index of the first rule with exactly the pattern, -1 if there is none.
 func (e *edit) rule() int {
 	return slices.IndexFunc(e.rules, func(r perm.Rule) bool { return r.Pattern == e.pattern })
@@ -100,28 +108,48 @@ func (e *edit) copyRule() error {
 	if err != nil || from == nil {
 		return err
 	}
-	for l := perm.Read; l <= perm.Admin; l++ {
-		var users []perm.User
-		for _, text := range from.Grants[l] {
-			u, err := perm.ParseUser(text)
-			switch {
-			case err == nil && string(u) != text, err != nil && text != string(SignedIn) && !isGlob(text):
-				// It names nobody, and must not begin to.
-			case err != nil && isGlob(text) && perm.CheckUser(text) != nil:
-			default:
-				users = append(users, perm.User(text))
+	lists := map[perm.Level][]perm.User{}
+	for l, texts := range from.Grants {
+		for _, text := range texts {
+			if namesSomebody(text) { // else it must not begin to
+				lists[l] = append(lists[l], perm.User(text))
 			}
 		}
-		if len(users) > 0 {
+	}
+	if len(lists) == 0 {
+		return nil
+	}
+	if err := e.setLists(lists); err != nil {
+		return err
+	}
+	return e.setLimits(from.Limits)
+}
+
+// setLists makes lists the whole access of the rule of a syft.pub.yaml, which is made if it is missing.
+func (e *edit) setLists(lists map[perm.Level][]perm.User) error {
+	for l := perm.Read; l <= perm.Admin; l++ {
+		users, had := lists[l], false
+		if i := e.rule(); i >= 0 {
+			had = len(e.rules[i].Grants[l]) > 0
+		}
+		if len(users) > 0 || had {
 			if err := e.apply(rulefile.Change{Level: l, Set: &users}); err != nil {
 				return err
 			}
 		}
 	}
-	if e.rule() >= 0 && from.Limits != (perm.Limits{}) {
-		return e.apply(rulefile.Change{Limits: &from.Limits})
+	if e.rule() >= 0 {
+		return nil
 	}
-	return nil
+	return e.apply(rulefile.Change{Level: perm.Read, Set: &[]perm.User{}})
+}
+
+// setLimits sets the limits of the rule of a syft.pub.yaml.
+func (e *edit) setLimits(limits perm.Limits) error {
+	if e.rules[e.rule()].Limits == limits {
+		return nil
+	}
+	return e.apply(rulefile.Change{Limits: &limits})
 }
 
 // deciding is the rule that decides on the target as the file stands, nil if none does.
@@ -173,18 +201,18 @@ func (e *edit) replace(ctx context.Context, op string, was, is []byte) error {
 	return e.view.Write(ctx, e.file, is)
 }
 
-// restore puts back the text from before any of ours was written.
-func (e *edit) restore(ctx context.Context, op string, ours ...[]byte) error {
+// restore puts back a text in the place of any that was written since.
+func (e *edit) restore(ctx context.Context, was []byte, since ...[]byte) error {
 	now, err := e.text(ctx)
-	if err != nil {
+	if err != nil || same(now, was) {
 		return err
 	}
-	for _, text := range ours {
+	for _, text := range since {
 		if same(now, text) {
-			return e.replace(ctx, op, now, e.old)
+			return e.replace(ctx, "undo", now, was)
 		}
 	}
-	return e.replace(ctx, op, e.old, e.old)
+	return fmt.Errorf("%s was changed at the same moment: %w", e.file, datasite.ErrStale)
 }
 
 // text reads the file; nil if there is none.

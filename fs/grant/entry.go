@@ -55,6 +55,15 @@ func asWritten(text string) (entry, bool) {
 	return e, err == nil && e.text == text
 }
 
+// namesSomebody reports whether an entry of a syft.pub.yaml can name anybody, as far as can be told without looking.
+func namesSomebody(text string) bool {
+	if text == string(SignedIn) || isGlob(text) {
+		return perm.CheckUser(text) == nil
+	}
+	u, err := perm.ParseUser(text)
+	return err == nil && string(u) == text
+}
+
 // many reports whether the entry stands for more than one.
 func (e entry) many() bool { return e.user == perm.Anonymous || e.user == stranger || isGlob(e.text) }
 
@@ -82,7 +91,7 @@ func named(kind perm.Kind, list []string, u perm.User) []string {
 // sample is an address that a glob matches and that nobody has.
 func sample(glob string) (perm.User, bool) {
 	stars := strings.Count(glob, "*")
-	for _, whole := range []string{"", nobody + "@" + nobody + ".org", nobody + "@" + nobody, "@"} {
+	for _, whole := range []string{"", nobody + ".org", nobody + "@" + nobody + ".org", "@"} {
 		for at := range max(stars, 1) { // the star that stands for more than a part
 			u := perm.User(spell(glob, func(n int) string {
 				if n == at && whole != "" {

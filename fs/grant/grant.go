@@ -121,8 +121,8 @@ func (g *Granter) onPath(ctx context.Context, op string, p datasite.Path, user p
 	if err != nil {
 		return fail(err)
 	}
-	if e.kind == perm.KindPerm && who.many() && who.user != perm.Anonymous {
-		return fail(fmt.Errorf("%s knows addresses and * only, not %q: name the people, or write the rules as a %s: %w", e.file, who.text, datasite.PubFile, ErrByHand))
+	if err := e.canName(who); err != nil {
+		return fail(err)
 	}
 	if err := e.look(who); err != nil {
 		return fail(err)

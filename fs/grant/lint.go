@@ -34,21 +34,12 @@ func (g *Granter) Lint(ctx context.Context, p datasite.Path) ([]Finding, error) 
 	if !st.Mode.IsDir() || datasite.IsRuleName(p.Base()) {
 		dir = p.Parent()
 	}
-	t, err := l.s.index.Trace(perm.Request{User: perm.Anonymous, Owner: dir.Owner, Path: dir.Join("x").Rel, Want: perm.Read})
+	err = l.folder(dir, func(file datasite.Path, role perm.FileRole) bool {
+		counts := role == perm.RoleDecides || role == perm.RoleAdds || role == perm.RoleUnreadable
+		return counts || file == p || dir == p && file.Parent() == dir
+	})
 	if err != nil {
 		return fail(err)
-	}
-	for _, f := range t.Files {
-		file, err := datasite.Parse(strings.TrimPrefix(f.From.File, "/"))
-		if err != nil {
-			return fail(err)
-		}
-		switch here := file == p || dir == p && file.Parent() == dir; {
-		case here, f.Role == perm.RoleDecides, f.Role == perm.RoleAdds, f.Role == perm.RoleUnreadable:
-			if err := l.file(file, f.Role); err != nil {
-				return fail(err)
-			}
-		}
 	}
 	if dir == p {
 		if err := l.below(dir); err != nil {
@@ -82,36 +73,56 @@ func (l *linter) below(dir datasite.Path) error {
 		if err != nil || !e.Mode.IsDir() || datasite.IsRuleName(e.Name) {
 			continue
 		}
-		if err := l.folder(sub); err != nil {
-			return err
+		sets, err := l.s.sets(sub.Owner, sub.Rel)
+		if err == nil && len(sets) > 0 {
+			err = l.folder(sub, func(file datasite.Path, _ perm.FileRole) bool { return file.Parent() == sub })
 		}
-		if err := l.below(sub); err != nil {
-			return err
-		}
-	}
-	return nil
-}
-
-// folder looks at the rule files that lie directly in dir.
-func (l *linter) folder(dir datasite.Path) error {
-	sets, err := l.s.sets(dir.Owner, dir.Rel)
-	if err != nil || len(sets) == 0 {
-		return err
-	}
-	t, err := l.s.index.Trace(perm.Request{User: perm.Anonymous, Owner: dir.Owner, Path: dir.Join("x").Rel, Want: perm.Read})
-	if err != nil {
-		return err
-	}
-	for _, f := range t.Files {
-		file, err := datasite.Parse(strings.TrimPrefix(f.From.File, "/"))
-		if err == nil && file.Parent() == dir {
-			err = l.file(file, f.Role)
+		if err == nil {
+			err = l.below(sub)
 		}
 		if err != nil {
 			return err
 		}
 	}
 	return nil
+}
+
+// folder looks at those rule files on the way to what lies in dir that are wanted.
+func (l *linter) folder(dir datasite.Path, wanted func(file datasite.Path, role perm.FileRole) bool) error {
+	files, err := l.s.roles(dir)
+	if err != nil {
+		return err
+	}
+	for _, f := range files {
+		if wanted(f.path, f.Role) {
+			if err := l.file(f.path, f.Role); err != nil {
+				return err
+			}
+		}
+	}
+	return nil
+}
+
+// onWay is a rule file on the way to a path.
+type onWay struct {
+	perm.TracedFile
+	path datasite.Path
+}
+
+// roles gives the rule files on the way to what lies in dir, top first, with the parts they play.
+func (s *simulation) roles(dir datasite.Path) ([]onWay, error) {
+	t, err := s.index.Trace(perm.Request{User: perm.Anonymous, Owner: dir.Owner, Path: dir.Join("x").Rel, Want: perm.Read})
+	if err != nil {
+		return nil, err
+	}
+	out := make([]onWay, len(t.Files))
+	for i, f := range t.Files {
+		out[i].TracedFile = f
+		if out[i].path, err = datasite.Parse(strings.TrimPrefix(f.From.File, "/")); err != nil {
+			return nil, err
+		}
+	}
+	return out, nil
 }
 
 // file looks at one rule file, which plays a part where it lies.
@@ -123,15 +134,21 @@ func (l *linter) file(file datasite.Path, role perm.FileRole) error {
 	if err != nil {
 		return err
 	}
-	switch role {
-	case perm.RoleBeside:
-		problems = append(problems, rulefile.BothWarning("/"+file.Parent().String()))
-	case perm.RoleIgnored, perm.RoleShut:
-		problems = append(problems, rulefile.Problem{Severity: rulefile.SeverityWarning, Text: fmt.Sprintf("it has no say: it lies %s", role),
-			Hint: "remove it, or change the file above"})
-	}
+	problems = append(problems, noSay(file, role)...)
 	for _, p := range problems {
 		l.out = append(l.out, Finding{file, p})
+	}
+	return nil
+}
+
+// noSay tells of a rule file that plays no part where it lies.
+func noSay(file datasite.Path, role perm.FileRole) []rulefile.Problem {
+	switch role {
+	case perm.RoleBeside:
+		return []rulefile.Problem{rulefile.BothWarning("/" + file.Parent().String())}
+	case perm.RoleIgnored, perm.RoleShut:
+		return []rulefile.Problem{{Severity: rulefile.SeverityWarning, Text: fmt.Sprintf("it has no say: it lies %s", role),
+			Hint: "remove it, or change the file above"}}
 	}
 	return nil
 }

@@ -184,18 +184,20 @@ func (m *move) carry(ctx context.Context, a, b datasite.Path) error {
 	return err
 }
 
-// undo puts things as they were. The rules at the destination go only when nothing lies there any more. A step that failed may
-// have been taken all the same.
+// undo puts things as they were, step by step: the rules at the destination go only when nothing lies there any more, and those
+// at the source are back before anything does there. A step that failed may have been taken all the same.
 func (m *move) undo() error {
 	ctx := context.WithoutCancel(m.ctx)
 	_, err := m.dst.view.Stat(ctx, m.from)
 	if errors.Is(err, iofs.ErrNotExist) {
-		err = m.carry(ctx, m.to, m.from)
+		if err = m.dst.restore(ctx, m.tight, m.loose); err == nil {
+			err = m.carry(ctx, m.to, m.from)
+		}
 	}
 	if err != nil {
 		return fmt.Errorf("look whether it lies at %s or at %s, and grant again what is missing: %w", m.from, m.to, err)
 	}
-	if err := m.dst.restore(ctx, "move", m.tight, m.loose); err != nil {
+	if err := m.dst.restore(ctx, m.dst.old, m.tight, m.loose); err != nil {
 		return fmt.Errorf("%s holds rules for %s, which apply to nothing: %w", m.dst.file, m.to, err)
 	}
 	return nil

@@ -243,19 +243,13 @@ func (m *move) putPub(n int, tight bool) error {
 			lists[r.level] = append(lists[r.level], perm.User(e.text))
 		}
 	}
-	for l := perm.Read; l <= perm.Admin; l++ {
-		users := lists[l]
-		if err := m.dst.apply(rulefile.Change{Level: l, Set: &users}); err != nil {
-			return err
-		}
+	if err := m.dst.setLists(lists); err != nil {
+		return err
 	}
 	if limits == nil {
 		limits = &perm.Limits{}
 	}
-	if m.dst.rules[m.dst.rule()].Limits == *limits {
-		return nil
-	}
-	return m.dst.apply(rulefile.Change{Limits: limits})
+	return m.dst.setLimits(*limits)
 }
 
 // putPerm makes the rules for node n at the end of the file.
@@ -282,8 +276,8 @@ func (m *move) putPerm(n int, tight, held bool) error {
 			everyone = r
 		case r == everyone:
 			continue
-		case who.many():
-			return fmt.Errorf("%s holds %s on %s, and %s knows single addresses and * only: %w", who, r.level, node.path, e.file, ErrByHand)
+		case e.canName(who) != nil:
+			return fmt.Errorf("%s may do something else on %s than everyone: %w", who, node.path, e.canName(who))
 		case everyone != rights{}:
 			if err := e.appendPerm(true, perm.User(who.text), all...); err != nil {
 				return err

@@ -42,7 +42,7 @@ func isGlob(pattern string) bool { return strings.ContainsAny(pattern, "*?[") }
 // literal is a pattern that matches exactly the path rel. glob says that it becomes part of a glob, where more is special.
 func literal(kind perm.Kind, rel string, glob bool) (string, error) {
 	if kind == perm.KindPerm {
-		if strings.ContainsAny(rel, "*?[]{}") {
+		if strings.ContainsAny(rel, `*?[]{}\`) {
 			return "", fmt.Errorf("syftperm.yaml cannot name %q because of its wildcard characters; rename it, or use syft.pub.yaml: %w", rel, ErrByHand)
 		}
 		return rel, nil

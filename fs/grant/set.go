@@ -15,6 +15,10 @@ func (e *edit) set(grants map[perm.Level][]perm.User, o SetOptions) error {
 	if err := e.checkSet(grants, o); err != nil {
 		return err
 	}
+	grants, err := e.spelled(grants)
+	if err != nil {
+		return err
+	}
 	if o.Terminal != nil {
 		text, err := rulefile.Edit(e.now, rulefile.Change{Kind: e.kind, Terminal: o.Terminal})
 		if err == nil {
@@ -42,16 +46,10 @@ func (e *edit) set(grants map[perm.Level][]perm.User, o SetOptions) error {
 		}
 		return nil
 	}
-	for l := perm.Read; l <= perm.Admin; l++ {
-		users := grants[l]
-		if err := e.apply(rulefile.Change{Level: l, Set: &users}); err != nil {
-			return err
-		}
+	if err := e.setLists(grants); err != nil || o.Limits == nil {
+		return err
 	}
-	if o.Limits == nil {
-		return nil
-	}
-	return e.apply(rulefile.Change{Limits: o.Limits})
+	return e.setLimits(*o.Limits)
 }
 
 func (e *edit) checkSet(grants map[perm.Level][]perm.User, o SetOptions) error {
@@ -71,6 +69,24 @@ func (e *edit) checkSet(grants map[perm.Level][]perm.User, o SetOptions) error {
 		return fmt.Errorf("terminal is said of a whole rule file, and the one that decides here is %s: name its folder: %w", e.file, iofs.ErrInvalid)
 	}
 	return nil
+}
+
+// spelled gives the users as they are written into the file.
+func (e *edit) spelled(grants map[perm.Level][]perm.User) (map[perm.Level][]perm.User, error) {
+	out := map[perm.Level][]perm.User{}
+	for l, users := range grants {
+		for _, u := range users {
+			who, err := parseEntry(u)
+			if err == nil {
+				err = e.canName(who)
+			}
+			if err != nil {
+				return nil, err
+			}
+			out[l] = append(out[l], perm.User(who.text))
+		}
+	}
+	return out, nil
 }
 
 // tell works out what the edit changes.
