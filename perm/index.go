@@ -12,7 +12,7 @@ import (
 
 const (
 	maxSites = 1 << 10 // datasites remembered; more are possible, and then forgotten together
-	maxFiles = 1 << 16 // folders of a datasite whose rule files are remembered, or that there are none
+	maxKnown = 1 << 16 // folders of a datasite whose rule files are remembered, or that there are none
 )
 
 // Index answers requests over the rule files of any number of datasites, which load gives per folder, and caches what the
@@ -144,6 +144,7 @@ func (x *Index) folder(s *site, epoch uint64, dir string) (*folder, error) {
 	if f := m.folders.get(hash, func(f *folder) bool { return f.epoch == epoch && f.dir == dir }); f != nil {
 		return f, nil
 	}
+	dir = strings.Clone(dir) // a long path is not kept for a short folder
 	above := &reign{}
 	if dir != "" {
 		up, _ := parent(dir)
@@ -181,7 +182,7 @@ func (x *Index) ownFile(s *site, epoch uint64, dir string) (*file, error) {
 	s.mu.Lock()
 	defer s.mu.Unlock()
 	if s.epoch.Load() == epoch { // else a rule changed since, and this may be from before
-		if len(s.own) >= maxFiles {
+		if len(s.own) >= maxKnown {
 			clear(s.own)
 		}
 		s.own[dir] = f

@@ -44,7 +44,7 @@ type Source struct {
 // Limits bound what a non-owner may make under a rule. The zero value is the default.
 type Limits struct {
 	MaxFileSize   int64 // bytes; 0 means no limit
-	MaxFiles      int64 // 0 means no limit
+	MaxFiles      int64 // read from rule files, but not enforced: nothing counts the files that a pattern covers
 	NoDirs        bool  // allowDirs: false
 	AllowSymlinks bool
 }

@@ -57,7 +57,7 @@ const (
 	entryGlob
 	entryUser // USER
 	entryAll  // *
-	entryNone // a glob that is not valid: names nobody
+	entryNone // names nobody: a glob that is not valid
 )
 
 // grant is one mention of an entry in a list.
@@ -178,11 +178,13 @@ func (f *file) compileRule(nth int, src *Rule, index map[string]int32) (*rule, e
 
 func compileEntry(kind Kind, text string) entry {
 	switch {
+	case strings.IndexByte(text, 0) >= 0: // no address, but perhaps one of the stand-ins for somebody without one
+		return entry{text: text, kind: entryNone}
 	case text == "*":
 		return entry{text: text, kind: entryAll}
 	case kind == KindPub && text == "USER":
 		return entry{text: text, kind: entryUser}
-	case kind == KindPub && strings.ContainsAny(text, "*?["): // a lone "]" is a character
+	case kind == KindPub && strings.ContainsAny(text, "*?[]"):
 		g, err := compileUserGlob(text)
 		if err != nil {
 			return entry{text: text, kind: entryNone} // lists only grant, so this opens nothing
@@ -207,7 +209,7 @@ func (r *rule) grant(i int32, level Level) {
 
 // CheckUser tells what is wrong with an entry of a list of users with wildcards: nil for any other entry.
 func CheckUser(entry string) error {
-	if !strings.ContainsAny(entry, "*?[") {
+	if !strings.ContainsAny(entry, "*?[]") {
 		return nil
 	}
 	_, err := compileUserGlob(entry)

@@ -83,7 +83,7 @@ func slowNames(kind perm.Kind, entry string, u perm.User) bool {
 		return false
 	case kind == perm.KindPub && entry == "USER":
 		return true
-	case kind == perm.KindPub && strings.ContainsAny(entry, "*?["):
+	case kind == perm.KindPub && strings.ContainsAny(entry, "*?[]"):
 		if perm.CheckUser(entry) != nil {
 			return false
 		}
