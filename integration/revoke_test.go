@@ -5,6 +5,26 @@ import (
 	"testing"
 )
 
+// TestRevocation: what was opened, mapped or entered in a view before its rules changed is asked about again.
+func TestRevocation(t *testing.T) {
+	everyUser(t, func(t *testing.T, h *host) {
+		h.init()
+		h.lay(h.backing(), map[string]string{"d/f": "hello", "d/g": "gg"})
+		h.start()
+		h.person(rachel, "rachel")
+		a := h.newActor(t)
+		for n, r := range revocations() {
+			if got := a.row("revoke", n, h.home); got != r.want {
+				t.Errorf("%s:\n%s, want\n%s", r.name, got, r.want)
+			}
+			if got := a.read(h.site("d", "f")); got != "hello" {
+				t.Errorf("%s: the file holds %q", r.name, got)
+			}
+		}
+		h.stop()
+	})
+}
+
 // TestRuleChangeReachesOpenFiles: a rule edited with an editor's save pattern takes effect at once in another mount, with a file open there.
 func TestRuleChangeReachesOpenFiles(t *testing.T) {
 	allow := "rules:\n- pattern: '**'\n  access: {read: [" + rachel + "]}\n"

@@ -271,13 +271,33 @@ func ioctl(_ spot, fd int) (string, error) {
 	return "answered", nil
 }
 
-// answerRow is the actor's side of the table: one operation of it at one spot.
+// answerRow is the actor's side of the tables: one operation of one of them, at one spot.
 func answerRow(c call, r *reply) error {
-	l := pubRules
+	s := spot{c.Path, pubRules}
 	if c.To == permRules.dir {
-		l = permRules
+		s.lang = permRules
 	}
-	answer, err := table()[c.N].do(spot{c.Path, l})
+	rows := table
+	switch c.To {
+	case "boxes":
+		rows = boxes
+	case "revoke":
+		rows = revocations
+	}
+	answer, err := rows()[c.N].do(s)
 	r.Data = []byte(answer)
 	return err
+}
+
+// row lets the actor do one operation of a table, and gives the answer as the table has it.
+func (a *actor) row(table string, n int, place string) string {
+	a.t.Helper()
+	r := a.do(call{Op: "row", N: n, Path: place, To: table})
+	switch {
+	case r.Errno != "":
+		return r.Errno
+	case len(r.Data) > 0:
+		return string(r.Data)
+	}
+	return "ok"
 }

@@ -89,6 +89,16 @@ func (l language) placeOf(person string) map[string]string {
 	return out
 }
 
+// account makes a person of the table known: somebody who is not signed in has the account of a guest.
+func (h *host) account(person string) {
+	h.t.Helper()
+	role := "data_scientist"
+	if person == "any" {
+		role = "guest"
+	}
+	h.ok("users", "create", "--email", address(person), "--name", person, "--role", role)
+}
+
 // lay puts files below dir on the disk, as the person of h, who has started nothing yet.
 func (h *host) lay(dir string, files map[string]string) {
 	h.t.Helper()

@@ -33,6 +33,15 @@ func (v *View) actor(op string, p datasite.Path) (actor, error) {
 	return a, nil
 }
 
+// Subject is as whom the view acts now, which for an account changes with it; nobody ("") while the account may do nothing.
+func (v *View) Subject() perm.User {
+	a, err := v.actor("look", datasite.Path{})
+	if err != nil {
+		return ""
+	}
+	return a.id.Subject
+}
+
 // decide is the only place where a right is asked for.
 func (g *Guard) decide(u perm.User, p datasite.Path, dir bool, want perm.Level) (perm.Decision, error) {
 	r := g.request(u, p, dir, want)
@@ -217,18 +226,29 @@ func (v *View) show(a actor, p datasite.Path, e datasite.Entry, read perm.Decisi
 		return e, nil
 	}
 	e.Mode = iofs.ModeDir | 0o500
-	may := read.Level >= perm.Create
-	if !may { // a rule such as "in/*" grants in the folder without naming it
-		d, err := v.g.decide(a.id.Subject, p.Join("a new file"), false, perm.Create)
-		if err != nil {
-			return e, err
-		}
-		may = d.Allowed
-	}
+	may, err := v.mayFill(a, p, read)
 	if may {
 		e.Mode |= 0o200
 	}
-	return e, nil
+	return e, err
+}
+
+// mayFill reports whether a may make something in the folder p. A rule such as "in/*" or "in/{{.UserEmail}}/**" grants that
+// without naming the folder, so names are tried: any, and the user's own.
+func (v *View) mayFill(a actor, p datasite.Path, read perm.Decision) (bool, error) {
+	if read.Level >= perm.Create {
+		return true, nil
+	}
+	names := []string{"a new file", string(a.id.Subject)}
+	if a.id.Subject == "" || a.id.Subject == perm.Anonymous {
+		names = names[:1]
+	}
+	for _, name := range names {
+		if d, err := v.g.decide(a.id.Subject, p.Join(name), false, perm.Create); err != nil || d.Allowed {
+			return d.Allowed, err
+		}
+	}
+	return false, nil
 }
 
 // lockFor takes the locks of an operation that only looks. The owner needs none: whatever moves meanwhile, it is the owner's.

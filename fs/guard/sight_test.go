@@ -61,7 +61,8 @@ func (s sight) mode(name string) iofs.FileMode {
 		return iofs.ModeDir | 0o111
 	case f.Mode.IsDir():
 		m := iofs.ModeDir | 0o500
-		if may(perm.Create) || may(perm.Write) || s.o.may(s.t, s.u, name+"/any name", false, perm.Create).Allowed {
+		own := s.u != perm.Anonymous && s.o.may(s.t, s.u, name+"/"+string(s.u), false, perm.Create).Allowed
+		if may(perm.Create) || may(perm.Write) || own || s.o.may(s.t, s.u, name+"/any name", false, perm.Create).Allowed {
 			m |= 0o200
 		}
 		return m
