@@ -131,9 +131,8 @@ func (s *server) relist(id uint64, l *listing, start bool) error {
 		if err != nil {
 			return err
 		}
-		l.gen = w.gen
 		if start {
-			l.items = now
+			l.items, l.gen = now, w.gen
 			return nil
 		}
 		left := make(map[string]struct{}, len(now))

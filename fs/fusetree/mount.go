@@ -94,7 +94,8 @@ func Serve(ctx context.Context, g *guard.Guard, o Options) (*Mount, error) {
 	m.s.locks = !owners || o.Features.SharedLocks
 	m.s.notify = newNotifier(m.s.nodes, m.s.caches, func(p datasite.Path) (datasite.Entry, error) { return m.s.view.Stat(sctx, p) })
 	if !owners {
-		m.s.notify.daily = m.s.view.Owner()
+		// Rules may name the date, and what is mapped is read without asking anybody.
+		m.s.notify.newDay = func() { m.InvalidateAll(m.s.view.Owner()) }
 	}
 
 	k, err := fuse.NewServer(m.s, point, m.options(o))

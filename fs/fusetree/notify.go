@@ -38,7 +38,7 @@ const maxQueue = 4096
 type notifier struct {
 	nodes  *table
 	caches bool
-	daily  perm.User // whose datasite goes stale each midnight, because rules may name the date; "" if none does
+	newDay func() // called at each midnight in UTC; may be nil
 	stat   func(datasite.Path) (datasite.Entry, error)
 
 	mu     sync.Mutex
@@ -68,10 +68,9 @@ func (q *notifier) start(k kernel) {
 				return
 			case <-q.wake:
 			case <-midnight.C:
-				// What is mapped is read without asking anybody: it must go by itself.
-				if now := time.Now(); q.daily != "" && utcDay(now) != utcDay(today) {
+				if now := time.Now(); q.newDay != nil && utcDay(now) != utcDay(today) {
 					today = now
-					q.add(staleThing{owner: q.daily})
+					q.newDay()
 				}
 				midnight.Reset(untilMidnight(time.Now()))
 			}

@@ -107,7 +107,7 @@ func TestNotifierAtMidnight(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) { // begins at midnight
 		tab := newTable()
 		q := newNotifier(tab, false, nil)
-		q.daily = owner
+		q.newDay = func() { q.add(staleThing{owner: owner}) }
 		k := &said{}
 		q.start(k)
 		defer q.close()
