@@ -4,6 +4,9 @@ import (
 	"context"
 	"errors"
 	iofs "io/fs"
+	"os"
+	"path/filepath"
+	"strconv"
 	"strings"
 	"testing"
 
@@ -146,6 +149,27 @@ func TestDiffBounds(t *testing.T) {
 	must(t, err)
 	if !got.Truncated || len(got.Gains) == 0 || len(got.Gains) > maxEntries {
 		t.Errorf("%d effects, truncated: %v", len(got.Gains), got.Truncated)
+	}
+}
+
+func TestDiffOfALargeFolder(t *testing.T) {
+	w := newWorld(t, map[string]string{"d/": ""})
+	dir := filepath.Join(w.dir, string(owner), "d")
+	for i := range maxPaths + 1 {
+		must(t, os.WriteFile(filepath.Join(dir, strconv.Itoa(i)), nil, 0o600))
+	}
+	got, _, err := w.Diff(ctx, at("d/syft.pub.yaml"), []byte("rules:\n- {pattern: '**', access: {read: [bob@x.org]}}\n"))
+	must(t, err)
+	if !got.Truncated || got.Paths != maxPaths || len(got.Gains) != maxEffects || got.Gains[0].Reach != ReachSelf {
+		t.Errorf("%d paths, %d effects, truncated: %v, first %v", got.Paths, len(got.Gains), got.Truncated, got.Gains[0])
+	}
+}
+
+func TestTrim(t *testing.T) {
+	s := &survey{nodes: []node{{isDir: true, children: []int{1, 3}}, {isDir: true, children: []int{2}}, {}, {}}}
+	s.trim(2)
+	if len(s.nodes) != 2 || !s.cut || !s.nodes[0].cut || !s.nodes[1].cut || len(s.nodes[0].children) != 1 || len(s.nodes[1].children) != 0 {
+		t.Errorf("%+v", s)
 	}
 }
 

@@ -50,7 +50,7 @@ func (g *Granter) Readers(ctx context.Context, p datasite.Path, isDir bool) ([]s
 		}
 	}
 	slices.Sort(names)
-	return names, nil
+	return slices.Compact(names), nil
 }
 
 // find gives the rule file that governs what lies in dir, or the one that is to be made in dir if none does.

@@ -19,8 +19,8 @@ import (
 
 // The refusals. Each comes with what to do instead.
 var (
-	// ErrSideEffect: the edit would also change what others may do.
-	ErrSideEffect = errors.New("this would also change the rights of others")
+	// ErrSideEffect: the edit would also change what others may do, or what else its own user may do.
+	ErrSideEffect = errors.New("this would change other rights, too")
 	// ErrNoEffect: rules that the edit cannot change go on deciding otherwise.
 	ErrNoEffect = errors.New("other rules keep this from taking effect")
 	// ErrLockout: the caller would lose the right to change the file.

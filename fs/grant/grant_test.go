@@ -343,6 +343,65 @@ func TestConcurrentEdits(t *testing.T) {
 	}
 }
 
+func TestConcurrentMoves(t *testing.T) {
+	files := map[string]string{"to/syft.pub.yaml": "rules:\n- {pattern: '**', access: {write: ['*']}}\n", "from/syft.pub.yaml": "rules:\n- {pattern: '**', access: {read: [alice@x.org]}}\n"}
+	const names = "abcdef"
+	for _, n := range names {
+		files["from/"+string(n)] = ""
+	}
+	w := newWorld(t, files)
+	var wg sync.WaitGroup
+	for _, n := range names {
+		wg.Go(func() {
+			if _, err := w.Move(ctx, at("from/"+string(n)), at("to/"+string(n))); err != nil {
+				t.Error(err)
+			}
+		})
+		wg.Go(func() {
+			// Before or after it is moved: who asks with another identity takes turns, too.
+			_, err := w.As(w.view).Grant(ctx, at("to/"+string(n)), bob, perm.Read)
+			if err != nil && !errors.Is(err, iofs.ErrNotExist) {
+				t.Error(err)
+			}
+		})
+		wg.Go(func() {
+			if _, _, err := w.Diff(ctx, at("to/syft.pub.yaml"), nil); err != nil {
+				t.Error(err)
+			}
+		})
+	}
+	wg.Wait()
+	for _, n := range names {
+		w.levels("to/"+string(n), map[perm.User]perm.Level{alice: perm.Read, carol: perm.None, perm.Anonymous: perm.None})
+	}
+}
+
+// A rule file that an admin of the folder above may not read decides below: nothing is said about what lies there.
+func TestHiddenRuleFile(t *testing.T) {
+	w := newWorld(t, map[string]string{
+		"team/syft.pub.yaml":   "rules:\n- {pattern: '**', access: {admin: [alice@x.org]}}\n",
+		"team/f":               "",
+		"team/h/syft.pub.yaml": "rules:\n- {pattern: '*.csv', access: {read: [alice@x.org, carol@x.org]}}\n",
+		"team/h/x.csv":         "",
+	})
+	a := w.As(w.g.View(datasite.Identity{Subject: alice}, nil))
+	got, err := a.Grant(ctx, at("team"), bob, perm.Read)
+	must(t, err)
+	w.levels("team/f", map[perm.User]perm.Level{bob: perm.Read})
+	w.levels("team/h/x.csv", map[perm.User]perm.Level{bob: perm.None, carol: perm.Read})
+	if !got.Partial || !got.Effects.Truncated {
+		t.Errorf("%+v", got)
+	}
+	for _, e := range got.Effects.Gains {
+		if e.Path.Under(at("team/h")) || e.Reach == ReachWhole && e.Path == at("team") {
+			t.Errorf("told: %v", e)
+		}
+	}
+	if _, err := a.Move(ctx, at("team/h"), at("team/i")); !errors.Is(err, ErrByHand) && !errors.Is(err, iofs.ErrPermission) {
+		t.Errorf("moved unseen: %v", err)
+	}
+}
+
 func TestCancelled(t *testing.T) {
 	w := newWorld(t, map[string]string{"d/f": ""})
 	w.turn <- struct{}{}

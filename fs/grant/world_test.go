@@ -7,7 +7,6 @@ import (
 	iofs "io/fs"
 	"os"
 	"path/filepath"
-	"slices"
 	"strings"
 	"sync"
 
@@ -238,15 +237,6 @@ func (f *faults) Append(datasite.Change) error { return f.next() }
 func (f *faults) Flush(context.Context) error  { return f.next() }
 func (f *faults) Commit(context.Context, datasite.Change) (uint64, error) {
 	return 0, f.next()
-}
-
-func sorted[T any](m map[string]T) []string {
-	out := make([]string, 0, len(m))
-	for k := range m {
-		out = append(out, k)
-	}
-	slices.Sort(out)
-	return out
 }
 
 func withFaults(f *faults) backing.Option { return backing.WithFault(f) }
