@@ -47,7 +47,7 @@ func answerOf(err error) string {
 
 // after makes what is done when the right has gone, with a file that was opened while it was there.
 func after(level string, flags int, do func(s spot, fd int, f *found)) operation {
-	return func(s spot) (string, error) {
+	return operation{do: func(s spot) (string, error) {
 		if err := s.give(level); err != nil {
 			return "", err
 		}
@@ -62,7 +62,7 @@ func after(level string, flags int, do func(s spot, fd int, f *found)) operation
 		}
 		do(s, fd, &f)
 		return fmt.Sprint(f), nil
-	}
+	}}
 }
 
 // fault touches mapped memory and gives the error of the fault, if there is one.

@@ -68,7 +68,7 @@ func boxes() []row {
 		{name: "remove in the room", do: unlink("pub/rooms/" + ann + "/f"), want: "ok ENOENT ENOENT"},
 		{name: "list the rooms", do: list("pub/rooms"), want: "[" + ann + "] [] []"},
 
-		{name: "on the board", do: func(s spot) (string, error) { return put("pub/board/note")(s) }, want: "ok EEXIST EEXIST"},
+		{name: "on the board", do: put("pub/board/note"), want: "ok EEXIST EEXIST"},
 		{name: "read the board", do: open("pub/board/note", rd), want: "ok ok ok"},
 		{name: "change the board", do: open("pub/board/note", wr), want: "EACCES EACCES EACCES"},
 		{name: "list the board", do: list("pub/board"), want: "[note] [note] [note]"},

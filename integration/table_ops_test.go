@@ -25,19 +25,33 @@ func (s spot) at(name string) string {
 }
 
 // operation does something at a spot. What it answers is "" for success, or what it found out.
-type operation func(s spot) (string, error)
+type operation struct {
+	do    func(s spot) (string, error)
+	names []string // what it is about
+}
+
+// with adds names that it is about.
+func (o operation) with(names ...string) operation {
+	o.names = append(o.names, names...)
+	return o
+}
 
 func call1(name string, do func(path string) error) operation {
-	return func(s spot) (string, error) { return "", do(s.at(name)) }
+	return operation{func(s spot) (string, error) { return "", do(s.at(name)) }, []string{name}}
 }
 
 func call2(a, b string, do func(a, b string) error) operation {
-	return func(s spot) (string, error) { return "", do(s.at(a), s.at(b)) }
+	return operation{func(s spot) (string, error) { return "", do(s.at(a), s.at(b)) }, []string{a, b}}
+}
+
+// telling is a call with an answer.
+func telling(name string, do func(path string) (string, error)) operation {
+	return operation{func(s spot) (string, error) { return do(s.at(name)) }, []string{name}}
 }
 
 // opening opens a file and does something with it.
 func opening(name string, flags int, do func(s spot, fd int) (string, error)) operation {
-	return func(s spot) (answer string, err error) {
+	return operation{names: []string{name}, do: func(s spot) (answer string, err error) {
 		fd, err := unix.Open(s.at(name), flags|unix.O_CLOEXEC, 0o644)
 		if err != nil {
 			return "", err
@@ -49,7 +63,7 @@ func opening(name string, flags int, do func(s spot, fd int) (string, error)) op
 			err = cerr
 		}
 		return answer, err
-	}
+	}}
 }
 
 func open(name string, flags int) operation { return opening(name, flags, nil) }
@@ -59,16 +73,16 @@ func stat(name string) operation {
 }
 
 func mode(name string) operation {
-	return func(s spot) (string, error) {
+	return telling(name, func(p string) (string, error) {
 		var st unix.Stat_t
-		err := unix.Lstat(s.at(name), &st)
+		err := unix.Lstat(p, &st)
 		return fmt.Sprintf("%04o", st.Mode&0o7777), err
-	}
+	})
 }
 
 func list(name string) operation {
-	return func(s spot) (string, error) {
-		d, err := os.Open(s.at(name))
+	return telling(name, func(p string) (string, error) {
+		d, err := os.Open(p)
 		if err != nil {
 			return "", err
 		}
@@ -76,7 +90,7 @@ func list(name string) operation {
 		names, err := d.Readdirnames(-1)
 		slices.Sort(names)
 		return "[" + strings.Join(names, ",") + "]", err
-	}
+	})
 }
 
 func access(name string, how uint32) operation {
@@ -143,19 +157,19 @@ func truncate(name string, size int64) operation {
 }
 
 func getxattr(name, attr string) operation {
-	return func(s spot) (string, error) {
+	return telling(name, func(p string) (string, error) {
 		b := make([]byte, 1<<16)
-		n, err := unix.Lgetxattr(s.at(name), attr, b)
+		n, err := unix.Lgetxattr(p, attr, b)
 		return string(b[:max(n, 0)]), err
-	}
+	})
 }
 
 func listxattr(name string) operation {
-	return func(s spot) (string, error) {
+	return telling(name, func(p string) (string, error) {
 		b := make([]byte, 1<<16)
-		n, err := unix.Llistxattr(s.at(name), b)
+		n, err := unix.Llistxattr(p, b)
 		return strings.ReplaceAll(strings.TrimSuffix(string(b[:max(n, 0)]), "\x00"), "\x00", ","), err
-	}
+	})
 }
 
 func setxattr(name, attr string) operation {
@@ -192,13 +206,13 @@ func growing(name string, flags int, do func(s spot, fd int) error) operation {
 
 // made is growing for a file that comes to be; the answer tells that it did when it could not grow.
 func made(do operation) operation {
-	return func(s spot) (string, error) {
-		_, err := do(s)
+	return operation{names: do.names, do: func(s spot) (string, error) {
+		answer, err := do.do(s)
 		if err == unix.EFBIG {
 			return "made,EFBIG", nil
 		}
-		return "", err
-	}
+		return answer, err
+	}}
 }
 
 func ftruncate(size int64) func(spot, int) error {
@@ -284,7 +298,7 @@ func answerRow(c call, r *reply) error {
 	case "revoke":
 		rows = revocations
 	}
-	answer, err := rows()[c.N].do(s)
+	answer, err := rows()[c.N].do.do(s)
 	r.Data = []byte(answer)
 	return err
 }

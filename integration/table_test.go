@@ -151,8 +151,8 @@ func table() []row {
 		{name: "ftruncate, readable handle", do: opening("f", rd, func(_ spot, fd int) (string, error) { return "", unix.Ftruncate(fd, 1) }),
 			want: "EINVAL EINVAL EINVAL EINVAL EINVAL EINVAL ENOENT"},
 		{name: "fallocate, readable handle", do: growing("f", rd, fallocate(0, 100)), want: "EBADF EBADF EBADF EBADF EBADF EBADF ENOENT"},
-		{name: "copy to a readable handle", do: growing("f", rd, copyFrom("g")), want: "EBADF EBADF EBADF EBADF EBADF EBADF ENOENT"},
-		{name: "copy from hidden", do: growing("f", wr, copyFrom("thru/closed.txt")), want: "ok ENOENT ENOENT EACCES EACCES EACCES ENOENT", changes: true},
+		{name: "copy to a readable handle", do: growing("f", rd, copyFrom("g")).with("g"), want: "EBADF EBADF EBADF EBADF EBADF EBADF ENOENT"},
+		{name: "copy from hidden", do: growing("f", wr, copyFrom("thru/closed.txt")).with("thru/closed.txt"), want: "ok ENOENT ENOENT EACCES EACCES EACCES ENOENT", changes: true},
 		{name: "flock shared", do: opening("f", rd, flock(unix.LOCK_SH)), want: all},
 		{name: "flock exclusive", do: opening("f", rd, flock(unix.LOCK_EX)), want: writers},
 		{name: "flock exclusive, rules", do: opening("sub/RULES", rd, flock(unix.LOCK_EX)), want: admins},
@@ -179,15 +179,19 @@ func table() []row {
 			}
 			return "", unix.Ftruncate(fd, 1)
 		}), want: creators, perm: creatorA},
-		{name: "create, close, write", do: func(s spot) (string, error) {
-			if _, err := open("new", wr|creat)(s); err != nil {
-				return "", fmt.Errorf("create:%w", err)
+		{name: "create, close, write", do: telling("new", func(p string) (string, error) {
+			fd, err := unix.Open(p, wr|creat|excl, 0o644)
+			if err != nil {
+				return "", err
 			}
-			if _, err := open("new", wr)(s); err != nil {
-				return "made," + unix.ErrnoName(err.(unix.Errno)), nil
+			if err := unix.Close(fd); err != nil {
+				return "", err
 			}
-			return "", nil
-		}, want: "ok ok ok made,EACCES EACCES EACCES EACCES", perm: "ok ok EACCES made,EACCES EACCES EACCES EACCES"},
+			if fd, err = unix.Open(p, wr, 0); err != nil {
+				return "made," + answerOf(err), nil
+			}
+			return "", unix.Close(fd)
+		}), want: "ok ok ok made,EACCES EACCES EACCES EACCES", perm: "ok ok EACCES made,EACCES EACCES EACCES EACCES"},
 		{name: "create, lock", do: opening("new", rw|creat|excl, lock(unix.F_WRLCK)), want: creators, perm: creatorA},
 		{name: "create rules", do: open("d/RULES", wr|creat), want: admins},
 		{name: "create rules beside a file", do: open("RULES", wr|creat), want: "ok ok EACCES EACCES EACCES EACCES EACCES"},
@@ -257,9 +261,9 @@ func table() []row {
 		{name: "fallocate beyond the limit", do: growing("small/f", wr, fallocate(0, 11)), want: small, perm: "-"},
 		{name: "fallocate beyond the limit, size kept", do: growing("small/f", wr, fallocate(unix.FALLOC_FL_KEEP_SIZE, 11)), want: small, perm: "-"},
 		{name: "punch hole", do: growing("f", rw, fallocate(unix.FALLOC_FL_PUNCH_HOLE|unix.FALLOC_FL_KEEP_SIZE, 3)), want: writers},
-		{name: "copy_file_range", do: growing("f", wr, copyFrom("big")), want: writers},
-		{name: "copy_file_range, rules", do: growing("sub/RULES", wr, copyFrom("big")), want: admins},
-		{name: "copy_file_range beyond the limit", do: growing("small/f", wr, copyFrom("big")), want: small, perm: "-"},
+		{name: "copy_file_range", do: growing("f", wr, copyFrom("big")).with("big"), want: writers},
+		{name: "copy_file_range, rules", do: growing("sub/RULES", wr, copyFrom("big")).with("big"), want: admins},
+		{name: "copy_file_range beyond the limit", do: growing("small/f", wr, copyFrom("big")).with("big"), want: small, perm: "-"},
 		{name: "mmap shared, write", do: opening("f", rw, mapping(unix.PROT_READ|unix.PROT_WRITE, unix.MAP_SHARED)), want: writers},
 		{name: "setxattr", do: setxattr("f", "user.a"), want: writers},
 		{name: "setxattr, rules", do: setxattr("sub/RULES", "user.a"), want: admins},
@@ -298,10 +302,10 @@ func TestTable(t *testing.T) {
 			for i, person := range people {
 				dir := h.backing(l.dir, person)
 				h.lay(dir, map[string]string{l.rules: l.top(person)})
-				h.layPlace(filepath.Join(dir, "looks"), l, person)
+				h.layPlace(filepath.Join(dir, "looks"), l, person, nil)
 				for n, r := range rows {
 					if a := r.answers(l); r.changes && len(a) == len(people) && !refused(a[i]) {
-						h.layPlace(filepath.Join(dir, fmt.Sprint("row", n)), l, person)
+						h.layPlace(filepath.Join(dir, fmt.Sprint("row", n)), l, person, r.do.names)
 					}
 				}
 			}

@@ -136,10 +136,21 @@ func (h *host) lay(dir string, files map[string]string) {
 	}
 }
 
-// layPlace is lay for one place of the table; f has an attribute.
-func (h *host) layPlace(dir string, l language, person string) {
+// layPlace is lay for one place of the table, with what the names need, or everything; f has an attribute.
+func (h *host) layPlace(dir string, l language, person string, names []string) {
 	h.t.Helper()
-	h.lay(dir, l.placeOf(person))
+	files := l.placeOf(person)
+	top := func(name string) string { t, _, _ := strings.Cut(name, "/"); return t }
+	if names != nil {
+		names = append(slices.Clone(names), "d")
+		maps.DeleteFunc(files, func(file, _ string) bool {
+			return !slices.ContainsFunc(names, func(name string) bool { return top(name) == top(file) || name == "l" && file == "f" })
+		})
+	}
+	h.lay(dir, files)
+	if files["f"] == "" {
+		return
+	}
 	if err := unix.Setxattr(filepath.Join(dir, "f"), "user.b", []byte("b"), 0); err != nil {
 		h.t.Fatal(err)
 	}
