@@ -18,6 +18,7 @@ const adminPath = "/admin/v1/"
 //	DELETE accounts/{email}
 //	PATCH  accounts/{email} {"limit"}      storage in bytes
 //	POST   accounts/{email}/token {"scopes"}   a Token; with ?format=syft the token.json of syft-client
+//	POST   accounts/{email}/key            a new key file to sign in as a service account does
 //	GET    client                          client_secret.json with this server's endpoints
 //	GET    stats, DELETE stats             counts by address
 //	GET    switches, PUT switches
@@ -73,6 +74,10 @@ func (s *Server) adminRoutes() http.Handler {
 			return t, err
 		}
 		raw, err := t.SyftJSON(r.URL.Query().Get("token_uri"))
+		return json.RawMessage(raw), err
+	})
+	add("POST "+adminPath+"accounts/{email}/key", func(r *http.Request) (any, error) {
+		raw, err := s.ServiceKey(r.PathValue("email"), schemeOf(r)+"://"+r.Host)
 		return json.RawMessage(raw), err
 	})
 	add("GET "+adminPath+"client", func(r *http.Request) (any, error) {

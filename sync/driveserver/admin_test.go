@@ -16,6 +16,7 @@ import (
 )
 
 func TestAdminEndpoint(t *testing.T) {
+	t.Parallel()
 	d := start(t)
 	secret, err := os.ReadFile(filepath.Join(d.dir, "admin.secret"))
 	if err != nil || string(secret) != d.AdminSecret() {
@@ -43,6 +44,7 @@ func TestAdminEndpoint(t *testing.T) {
 		{"PATCH", "accounts/ada@example.org", `{"limit":5}`, "{}", 200},
 		{"POST", "accounts/ada@example.org/token?format=syft", "", `"refresh_token"`, 200},
 		{"POST", "accounts/nobody@example.org/token", "", "notFound", 404},
+		{"POST", "accounts/ada@example.org/key", "", "BEGIN PRIVATE KEY", 200},
 		{"GET", "client", "", "token_uri", 200},
 		{"GET", "stats", "", "about.get", 200},
 		{"PUT", "switches", `{"exactNames":true}`, "exactNames", 200},
@@ -75,6 +77,7 @@ func TestAdminEndpoint(t *testing.T) {
 }
 
 func TestRemoveAccount(t *testing.T) {
+	t.Parallel()
 	d := start(t)
 	ada, ben := d.person("ada@example.org"), d.person("ben@example.org")
 	dir := ada.folder("dir")
@@ -113,6 +116,7 @@ func TestRemoveAccount(t *testing.T) {
 }
 
 func TestSharedBeforeTheAccountExists(t *testing.T) {
+	t.Parallel()
 	d := start(t)
 	ada := d.person("ada@example.org")
 	id := ada.file("f", "x")
@@ -137,6 +141,7 @@ func TestSharedBeforeTheAccountExists(t *testing.T) {
 }
 
 func TestServe(t *testing.T) {
+	t.Parallel()
 	d := start(t)
 	p := d.person("ada@example.org")
 	l, err := net.Listen("tcp", "127.0.0.1:0")

@@ -29,11 +29,11 @@ type blobs struct {
 func openBlobs(dir string, fault interface{ Before(op string) error }) (*blobs, error) {
 	b := &blobs{dir: filepath.Join(dir, "blobs"), tmp: filepath.Join(dir, "tmp"), parts: filepath.Join(dir, "uploads"), fault: fault, pins: map[string]int{}}
 	for _, d := range []string{b.dir, b.tmp, b.parts} {
-		if err := os.MkdirAll(d, 0o700); err != nil {
+		if err := os.Mkdir(d, 0o700); err != nil && !errors.Is(err, iofs.ErrExist) {
 			return nil, err
 		}
 	}
-	return b, syncDir(dir)
+	return b, errors.Join(syncDir(b.dir), syncDir(dir))
 }
 
 func (b *blobs) path(sum string) string { return filepath.Join(b.dir, sum[:2], sum[2:]) }
@@ -86,7 +86,7 @@ func (b *blobs) put(r io.Reader) (content, error) {
 	return b.keep(f, d.content())
 }
 
-// adopt makes a blob of a finished resumable upload; its file moves.
+// adopt makes a blob of a finished resumable upload, whose file is synced, and pins it as put does.
 func (b *blobs) adopt(path string) (content, error) {
 	f, err := os.OpenFile(path, os.O_RDWR, 0)
 	if err != nil {
@@ -100,16 +100,18 @@ func (b *blobs) adopt(path string) (content, error) {
 	if b.pin(c.SHA256) {
 		return c, f.Close()
 	}
-	// The upload keeps its file until its session is closed: a second name for the same bytes.
-	if err := f.Close(); err != nil {
-		return content{}, err
-	}
+	// The upload keeps its file until the metadata are committed: the blob is a second name for the same bytes, or a copy where a file
+	// cannot have two names.
 	tmp := filepath.Join(b.tmp, filepath.Base(path))
 	if err := os.Link(path, tmp); err != nil && !errors.Is(err, iofs.ErrExist) {
 		b.unpin(c.SHA256)
-		return content{}, err
+		_, err := f.Seek(0, io.SeekStart)
+		if err == nil {
+			c, err = b.put(f)
+		}
+		return c, errors.Join(err, f.Close())
 	}
-	if err := b.place(tmp, c.SHA256); err != nil {
+	if err := errors.Join(f.Close(), b.place(tmp, c.SHA256)); err != nil {
 		b.unpin(c.SHA256)
 		return content{}, err
 	}
@@ -145,13 +147,26 @@ func (b *blobs) place(tmp, sum string) error {
 		return err
 	}
 	to := b.path(sum)
-	if err := os.MkdirAll(filepath.Dir(to), 0o700); err != nil {
+	if err := b.folder(filepath.Dir(to)); err != nil {
 		return err
 	}
 	if err := os.Rename(tmp, to); err != nil {
 		return err
 	}
-	return errors.Join(syncDir(filepath.Dir(to)), syncDir(b.dir))
+	return syncDir(filepath.Dir(to))
+}
+
+// folder makes a folder for blobs durable. One that is there was synced when it was made, or when the store was opened.
+func (b *blobs) folder(dir string) error {
+	b.mu.Lock()
+	defer b.mu.Unlock()
+	switch err := os.Mkdir(dir, 0o700); {
+	case errors.Is(err, iofs.ErrExist):
+		return nil
+	case err != nil:
+		return err
+	}
+	return syncDir(b.dir)
 }
 
 // pin keeps a blob from being dropped and tells whether it is there already.

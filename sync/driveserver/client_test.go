@@ -36,6 +36,7 @@ func wantError(t *testing.T, err error, code int, reason string) {
 }
 
 func TestGoClientUploads(t *testing.T) {
+	t.Parallel()
 	p := start(t).person("ada@example.org")
 	const chunk = 256 << 10
 	for _, c := range []struct {
@@ -67,6 +68,7 @@ func TestGoClientUploads(t *testing.T) {
 }
 
 func TestGoClientRoundTrip(t *testing.T) {
+	t.Parallel()
 	p := start(t).person("ada@example.org")
 	about, err := p.About.Get().Fields("user,storageQuota").Do()
 	if err != nil || about.User.EmailAddress != "ada@example.org" || !about.User.Me {
@@ -124,6 +126,7 @@ func TestGoClientRoundTrip(t *testing.T) {
 }
 
 func TestGoClientRanges(t *testing.T) {
+	t.Parallel()
 	p := start(t).person("ada@example.org")
 	id := p.file("digits", "0123456789")
 	empty := p.file("empty", "")
@@ -162,6 +165,7 @@ func TestGoClientRanges(t *testing.T) {
 }
 
 func TestGoClientPages(t *testing.T) {
+	t.Parallel()
 	p := start(t).person("ada@example.org")
 	dir := p.folder("many")
 	const n = 250
@@ -195,6 +199,7 @@ func TestGoClientPages(t *testing.T) {
 }
 
 func TestGoClientPermissionsAndChanges(t *testing.T) {
+	t.Parallel()
 	d := start(t)
 	ada, ben := d.person("ada@example.org"), d.person("ben@example.org")
 	startAda, err := ada.Changes.GetStartPageToken().Do()
@@ -260,6 +265,7 @@ func TestGoClientPermissionsAndChanges(t *testing.T) {
 }
 
 func TestConcurrentCreates(t *testing.T) {
+	t.Parallel()
 	p := start(t).person("ada@example.org")
 	ids, err := p.Files.GenerateIds().Count(50).Do()
 	if err != nil {

@@ -51,12 +51,14 @@ func (f *failer) Before(op string) error {
 // TestCrashPoints fails every step of a write, opens the store again as after a kill, and looks for halves: a file that is there has its
 // bytes and its entry in the feed; a repeated create with the same id makes no second one; the store is sound.
 func TestCrashPoints(t *testing.T) {
+	t.Parallel()
 	for _, step := range []string{"blob:write", "blob:sync", "blob:rename", "meta:commit", "meta:done", "upload:keep"} {
 		for _, resumable := range []bool{false, true} {
 			if step == "upload:keep" && !resumable || resumable && (step == "blob:write" || step == "blob:sync") {
 				continue // not a step of that kind of upload
 			}
 			t.Run(fmt.Sprint(step, resumable), func(t *testing.T) {
+				t.Parallel()
 				f := &failer{}
 				d := &drive{t: t, dir: t.TempDir(), clock: newClock(), fault: f}
 				d.open()
@@ -114,6 +116,7 @@ func TestCrashPoints(t *testing.T) {
 }
 
 func TestSurvivesRestart(t *testing.T) {
+	t.Parallel()
 	d := start(t)
 	ada, ben := d.person("ada@example.org"), d.person("ben@example.org")
 	ids, err := ada.Files.GenerateIds().Count(1).Do()
@@ -163,6 +166,7 @@ func TestSurvivesRestart(t *testing.T) {
 }
 
 func TestCheckAndSweep(t *testing.T) {
+	t.Parallel()
 	d := start(t)
 	p := d.person("ada@example.org")
 	p.file("a", "first")
@@ -205,6 +209,7 @@ func TestCheckAndSweep(t *testing.T) {
 }
 
 func TestContentsAreSharedAndDropped(t *testing.T) {
+	t.Parallel()
 	d := start(t)
 	p := d.person("ada@example.org")
 	count := func() (n int) {
@@ -241,6 +246,7 @@ func TestContentsAreSharedAndDropped(t *testing.T) {
 }
 
 func TestStorageLimit(t *testing.T) {
+	t.Parallel()
 	d := start(t)
 	ada := d.person("ada@example.org")
 	if err := d.SetLimit("ada@example.org", 10); err != nil {

@@ -33,6 +33,7 @@ func (p *person) count(q string) int {
 }
 
 func TestFaultsOfWrites(t *testing.T) {
+	t.Parallel()
 	for _, c := range []struct {
 		action driveserver.Action
 		made   int
@@ -51,6 +52,7 @@ func TestFaultsOfWrites(t *testing.T) {
 		{driveserver.Action{Kind: driveserver.FaultDelay, Delay: 1}, 1, 200, ""},
 	} {
 		t.Run(fmt.Sprint(c.action.Kind, c.action.Code), func(t *testing.T) {
+			t.Parallel()
 			d := start(t)
 			p := d.person("ada@example.org")
 			d.spoil(driveserver.Rule{User: "ADA@example.org", Method: "files.create", Count: 1, Action: c.action})
@@ -81,6 +83,7 @@ func TestFaultsOfWrites(t *testing.T) {
 }
 
 func TestFaultsOfDownloads(t *testing.T) {
+	t.Parallel()
 	d := start(t)
 	p := d.person("ada@example.org")
 	id := p.file("f", "0123456789")
@@ -115,6 +118,7 @@ func TestFaultsOfDownloads(t *testing.T) {
 }
 
 func TestFaultsOfUploads(t *testing.T) {
+	t.Parallel()
 	const unit = 256 << 10
 	d := start(t)
 	p := d.person("ada@example.org")
@@ -152,6 +156,7 @@ func TestFaultsOfUploads(t *testing.T) {
 }
 
 func TestFaultsOfLists(t *testing.T) {
+	t.Parallel()
 	d := start(t)
 	p := d.person("ada@example.org")
 	from, err := p.Changes.GetStartPageToken().Do()
@@ -220,6 +225,7 @@ func TestFaultsOfLists(t *testing.T) {
 }
 
 func TestFaultConditions(t *testing.T) {
+	t.Parallel()
 	d := start(t)
 	ada, ben := d.person("ada@example.org"), d.person("ben@example.org")
 	try := func(p *person) bool { _, err := p.Files.List().Q("name='needle'").Do(); return err == nil }
@@ -268,6 +274,7 @@ func TestFaultConditions(t *testing.T) {
 }
 
 func TestStallEndsWithTheServer(t *testing.T) {
+	t.Parallel()
 	d := start(t)
 	p := d.person("ada@example.org")
 	d.spoil(driveserver.Rule{Method: "about.get", Action: driveserver.Action{Kind: driveserver.FaultStall}})
@@ -286,6 +293,7 @@ func TestStallEndsWithTheServer(t *testing.T) {
 }
 
 func TestLateLists(t *testing.T) {
+	t.Parallel()
 	d := start(t)
 	ada, ben := d.person("ada@example.org"), d.person("ben@example.org")
 	dir := ada.folder("dir")
@@ -333,6 +341,7 @@ func TestLateLists(t *testing.T) {
 }
 
 func TestClockOffset(t *testing.T) {
+	t.Parallel()
 	d := start(t)
 	p := d.person("ada@example.org")
 	if err := d.SetSwitches(driveserver.Switches{ClockOffset: 2 * 24 * 3600 * 1000}); err != nil {
@@ -355,6 +364,7 @@ func TestClockOffset(t *testing.T) {
 }
 
 func TestThrottle(t *testing.T) {
+	t.Parallel()
 	d := start(t)
 	ada, ben := d.person("ada@example.org"), d.person("ben@example.org")
 	if err := d.SetSwitches(driveserver.Switches{UnitsPerMinute: 250}); err != nil {

@@ -67,6 +67,7 @@ func child(dir string) error {
 
 // TestKill kills a server under load again and again: what was acknowledged is there, whole, and in the feed; nothing is half there.
 func TestKill(t *testing.T) {
+	t.Parallel()
 	dir := t.TempDir()
 	s, err := driveserver.Open(driveserver.Config{Dir: dir})
 	if err != nil {

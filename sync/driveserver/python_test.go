@@ -12,6 +12,7 @@ import (
 // What Python's library sends, byte by byte.
 
 func TestPythonUploads(t *testing.T) {
+	t.Parallel()
 	p := start(t).person("ada@example.org")
 	begin := func(verb, path, meta string, size int) string {
 		t.Helper()
@@ -109,6 +110,7 @@ func TestPythonUploads(t *testing.T) {
 }
 
 func TestMultipartForms(t *testing.T) {
+	t.Parallel()
 	p := start(t).person("ada@example.org")
 	for name, c := range map[string]struct{ contentType, body string }{
 		"crlf, quoted":        {`multipart/related; boundary="b=1"`, "--b=1\r\nContent-Type: application/json\r\n\r\n{\"name\":\"n\"}\r\n--b=1\r\ncontent-type: text/x-a\r\n\r\nbytes\r\n--b=1--\r\n"},
@@ -141,6 +143,7 @@ func TestMultipartForms(t *testing.T) {
 }
 
 func TestPythonBatch(t *testing.T) {
+	t.Parallel()
 	d := start(t)
 	p := d.person("ada@example.org")
 	d.person("ben@example.org")
@@ -178,6 +181,7 @@ func TestPythonBatch(t *testing.T) {
 }
 
 func TestMethodOverride(t *testing.T) {
+	t.Parallel()
 	p := start(t).person("ada@example.org")
 	p.folder("needle")
 	q := "name='needle'" + strings.Repeat(" or name='other'", 200)
@@ -188,6 +192,7 @@ func TestMethodOverride(t *testing.T) {
 }
 
 func TestErrors(t *testing.T) {
+	t.Parallel()
 	d := start(t)
 	p := d.person("ada@example.org")
 	reader := d.signIn("ada@example.org", "https://www.googleapis.com/auth/drive.metadata.readonly")

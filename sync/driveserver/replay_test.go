@@ -42,12 +42,14 @@ type replay struct {
 }
 
 func TestReplayOfSyftClient(t *testing.T) {
+	t.Parallel()
 	files, err := filepath.Glob("testdata/trace-*.jsonl")
 	if err != nil || len(files) != 4 {
 		t.Fatalf("%v %v", files, err)
 	}
 	for _, file := range files {
 		t.Run(filepath.Base(file), func(t *testing.T) {
+			t.Parallel()
 			d := start(t)
 			r := &replay{t: t, people: map[string]*person{}, ids: map[string][]string{}}
 			for name, email := range addresses {

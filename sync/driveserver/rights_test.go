@@ -11,6 +11,7 @@ import (
 
 // TestRights is the table of who may do what: each role, held directly and through the folder, against each action.
 func TestRights(t *testing.T) {
+	t.Parallel()
 	d := start(t)
 	owner, other := d.person("owner@example.org"), d.person("other@example.org")
 	roles := []string{"none", "reader", "commenter", "writer", "owner"}
@@ -67,6 +68,7 @@ func TestRights(t *testing.T) {
 }
 
 func TestSpecialRights(t *testing.T) {
+	t.Parallel()
 	d := start(t)
 	ada, ben, cem := d.person("ada@example.org"), d.person("ben@example.org"), d.person("cem@elsewhere.example")
 	dir := ada.folder("dir")
@@ -205,6 +207,7 @@ func TestSpecialRights(t *testing.T) {
 }
 
 func TestQueries(t *testing.T) {
+	t.Parallel()
 	d := start(t)
 	ada, ben := d.person("ada@example.org"), d.person("ben@example.org")
 	dir := ada.folder("syft_datasite#0.1.117#ada@x.org#inbox#ben@x.org")
@@ -256,6 +259,7 @@ func TestQueries(t *testing.T) {
 
 // TestRclone sends what rclone's backend sends.
 func TestRclone(t *testing.T) {
+	t.Parallel()
 	p := start(t).person("ada@example.org")
 	const fields = "id,name,size,md5Checksum,sha1Checksum,sha256Checksum,trashed,explicitlyTrashed,modifiedTime,createdTime,mimeType,parents,webViewLink,shortcutDetails,exportLinks,resourceKey"
 	root := p.raw("GET", "/drive/v3/files/root?alt=json&fields=id&prettyPrint=false&supportsAllDrives=true", "").json(t)["id"].(string)

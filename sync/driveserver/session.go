@@ -154,7 +154,7 @@ func (s *Server) serveChunk(id string, w http.ResponseWriter, r *http.Request) {
 		errBadRequest("The query of the upload is malformed.").send(status)
 		return
 	}
-	c := &call{s: s, m: &method{id: "files.upload", need: needWrite, schema: schemaFile, run: (*call).filesGet}, w: status, r: r, id: x.File, q: q, who: who}
+	c := &call{s: s, m: &method{id: "files.upload", need: needWrite, schema: schemaFile}, w: status, r: r, id: x.File, q: q, who: who}
 	s.faults.around(c, func() error { return c.chunk(x) })
 }
 

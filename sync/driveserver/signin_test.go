@@ -37,6 +37,7 @@ func (d *drive) config() *oauth2.Config {
 }
 
 func TestCodeFlow(t *testing.T) {
+	t.Parallel()
 	d := start(t)
 	made, err := d.AddAccount("ada@example.org")
 	if err != nil {
@@ -121,6 +122,7 @@ func TestCodeFlow(t *testing.T) {
 }
 
 func TestAutoConsent(t *testing.T) {
+	t.Parallel()
 	d := start(t)
 	d.person("ada@example.org")
 	address := d.config().AuthCodeURL("s", oauth2.SetAuthURLParam("login_hint", "ada@example.org"))
@@ -136,6 +138,7 @@ func TestAutoConsent(t *testing.T) {
 }
 
 func TestSyftToken(t *testing.T) {
+	t.Parallel()
 	d := start(t)
 	if _, err := d.AddAccount("ada@example.org"); err != nil {
 		t.Fatal(err)
@@ -194,6 +197,7 @@ func TestSyftToken(t *testing.T) {
 }
 
 func TestDeviceFlow(t *testing.T) {
+	t.Parallel()
 	d := start(t)
 	made, err := d.AddAccount("ada@example.org")
 	if err != nil {
@@ -235,6 +239,7 @@ func TestDeviceFlow(t *testing.T) {
 }
 
 func TestServiceKey(t *testing.T) {
+	t.Parallel()
 	d := startAt(t, &clock{t: time.Now()}) // the library signs by the real clock
 	if _, err := d.AddAccount("robot@example.org"); err != nil {
 		t.Fatal(err)
@@ -269,6 +274,7 @@ func TestServiceKey(t *testing.T) {
 }
 
 func TestProxy(t *testing.T) {
+	t.Parallel()
 	d := startAt(t, &clock{t: time.Now()}) // TLS looks at the real clock
 	p := d.person("ada@example.org")
 	pem, err := os.ReadFile(d.CAFile())

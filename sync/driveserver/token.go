@@ -40,19 +40,21 @@ type Client struct {
 	Name   string `json:"name"`
 	ID     string `json:"id"`
 	Secret string `json:"secret"`
+	Seq    int64  `json:"seq"` // grows with every client that is made
 }
 
 // AddClient makes an OAuth client. appProperties are private to one.
 func (s *Server) AddClient(name string) (Client, error) {
 	c := Client{Name: name, ID: newSecret(12) + clientIDTail, Secret: "GOCSPX-" + newSecret(21)}
 	err := s.update("", func(tx *txn) error {
+		c.Seq = tx.seq
 		tx.save(bucketClients, c.ID, c, func(st *state) { st.clients[c.ID] = &c })
 		return nil
 	})
 	return c, err
 }
 
-// Clients are the OAuth clients; there is always at least one.
+// Clients are the OAuth clients, the oldest first; there is always at least one.
 func (s *Server) Clients() []Client {
 	s.mu.RLock()
 	defer s.mu.RUnlock()
@@ -60,7 +62,7 @@ func (s *Server) Clients() []Client {
 	for _, c := range s.st.clients {
 		all = append(all, *c)
 	}
-	slices.SortFunc(all, func(a, b Client) int { return strings.Compare(a.Name+a.ID, b.Name+b.ID) })
+	slices.SortFunc(all, func(a, b Client) int { return cmp.Compare(a.Seq, b.Seq) })
 	return all
 }
 
