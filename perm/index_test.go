@@ -490,3 +490,40 @@ func TestManyDatasites(t *testing.T) {
 		seen[e] = true
 	}
 }
+
+// TestReasonsAreNotMixedUp asks what differs in one thing only that the shared outcomes depend on.
+func TestReasonsAreNotMixedUp(t *testing.T) {
+	d := newDisk()
+	lists := pub("** create ann@x.org")
+	lists.Rules[0].Grants[perm.Write] = []string{"bob@x.org"}
+	d.put("", lists)
+	d.put("a", old("** write *", "-ann/** read bob@x.org", "-bob/** read bob@x.org", "-other/** write bob@x.org"))
+	d.put("p", old("** read *", "bob read bob@x.org"))
+	x := perm.NewIndex(d.load)
+	const P = "/alice@x.org/syft.pub.yaml"
+	for _, tt := range []struct {
+		user  perm.User
+		path  string
+		want  perm.Level
+		steps string
+	}{
+		{"bob@x.org", "syft.pub.yaml", perm.Read, "Included via write permission in " + P + "; Pattern '**' matched"},
+		{"ann@x.org", "syft.pub.yaml", perm.Read, "Included via create permission in " + P + "; Pattern '**' matched"},
+		{"bob@x.org", "f", perm.Read, "Included via write permission in " + P + "; Pattern '**' matched"},
+		{"bob@x.org", "d/f", perm.Read, "Included via write permission in " + P + "; Pattern '**' matched; Nearest-node: Inherited from parent directory (/alice@x.org)"},
+		{"bob@x.org", "a/f", perm.Write, "Pattern '**' matched; write needs read"},
+		{"bob@x.org", "a/ann/f", perm.Write, "Pattern '**' matched; Nearest-node: Inherited from parent directory (/alice@x.org/a); write needs read; Disallowed in /alice@x.org/a/syftperm.yaml by rule 2"},
+		{"bob@x.org", "a/bob/f", perm.Write, "Pattern '**' matched; Nearest-node: Inherited from parent directory (/alice@x.org/a); write needs read; Disallowed in /alice@x.org/a/syftperm.yaml by rule 3"},
+		{"bob@x.org", "p/f", perm.Read, "Explicitly granted read in /alice@x.org/p/syftperm.yaml; Pattern '**' matched; Public access (*)"},
+		{"bob@x.org", "p/bob", perm.Read, "Explicitly granted read in /alice@x.org/p/syftperm.yaml; Pattern 'bob' matched"},
+	} {
+		got, err := x.Decide(perm.Request{User: tt.user, Owner: alice, Path: tt.path, Want: tt.want})
+		var texts []string
+		for _, s := range got.Steps {
+			texts = append(texts, s.Text)
+		}
+		if diff := cmp.Diff(tt.steps, strings.Join(texts, "; ")); diff != "" || err != nil {
+			t.Errorf("%s %v %s: %v\n%s", tt.user, tt.want, tt.path, err, diff)
+		}
+	}
+}

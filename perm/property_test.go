@@ -15,12 +15,13 @@ import (
 const carol = perm.User("carol@x.org") // owns the tree of the property test
 
 var (
-	someUsers   = []perm.User{carol, "bob@x.org", "ann@x.org", "eve@y.edu", "bo.b+1@x.org", "carol@x.org.evil.org", "stranger@z.org", "bob]@x.org", "ann]", perm.Anonymous, ""}
+	someUsers   = []perm.User{carol, "bob@x.org", "bob@x.org", "bob@x.org", "ann@x.org", "ann@x.org", "eve@y.edu", "bo.b+1@x.org", "carol@x.org.evil.org", "stranger@z.org", "bob]@x.org", "ann]", perm.Anonymous, ""}
 	someEntries = []string{"*", "USER", "bob@x.org", "ann@x.org", "eve@y.edu", "*@x.org", "*@*.edu", "?nn@x.org", "[ab]*@x.org", "{bob,eve}@*",
 		"Bob@x.org", "carol@x.org", "[", "bob]@x.org", "{bob,ann}]", "**", "user", "\x00anonymous", "\x00somebody"}
+	permEntries  = []string{"*", "*", "*", "bob@x.org", "bob@x.org", "bob@x.org", "ann@x.org", "ann@x.org", "USER", "*@x.org", "Bob@x.org", "carol@x.org", "bob]@x.org"}
 	someFolders  = []string{"a", "b", ".h", "d[1]", "q*", "bob@x.org", "2025"}
-	someNames    = []string{"f.txt", "g.csv", ".env", "a", "b", "ab", "{a,b}.txt", `a\b`, "ann@x.org", "f1", "é", "syft.pub.yaml", "syftperm.yaml", "SYFT.PUB.YAML"}
-	somePatterns = []string{"**", "**", "**", "**/*", "*", "a/**", "/a", "a/", "a//b", "./a", "{a,b}.txt", "2025/**", "{{.UserEmail}}/**", "**/syft.pub.yaml"}
+	someNames    = []string{"f.txt", "g.csv", ".env", "a", "b", "ab", "{a,b}.txt", `a\b`, "ann@x.org", "f1", "é", "syft.pub.yaml", "syft.pub.yaml", "syftperm.yaml", "SYFT.PUB.YAML"}
+	somePatterns = []string{"**", "**", "**", "**/*", "*", "a/**", "/a", "a/", "a//b", "./a", "{a,b}.txt", "2025/**", "{{.UserEmail}}/**", "{{.UserHash}}/**", "**/syft.pub.yaml"}
 	pubSegments  = []string{"a", "b", ".h", "d[[]1]", "**", "**", "*", "*.txt", "f*", "?", "f?", "[ab]", "[!a]*", "[a-c]b", "{a,b}", "{f,g}.*", "a{b,}", "{a,**}", "q*", `q\*`,
 		"*.csv", "a**", "é", "bob@x.org", "{{.UserEmail}}", "{{ upper .UserEmail }}", "{{.UserHash}}", "{{sha2 .UserEmail 8}}*", "{{.Year}}", "{{.Year}}-{{.Month}}-{{.Date}}",
 		".*", "*e*", "syft*", "syft.pub.yaml"}
@@ -52,7 +53,7 @@ func drawPattern(t *rapid.T, kind perm.Kind) string {
 func drawRule(t *rapid.T, kind perm.Kind, line int) perm.Rule {
 	r := perm.Rule{Pattern: drawPattern(t, kind), Grants: map[perm.Level][]string{}, From: perm.Source{Line: line}}
 	if kind == perm.KindPerm { // one user, some bits
-		entry := rapid.SampledFrom(someEntries).Draw(t, "user")
+		entry := rapid.SampledFrom(permEntries).Draw(t, "user")
 		for _, level := range rapid.SliceOfNDistinct(rapid.SampledFrom(slowLevels), 1, 3, rapid.ID[perm.Level]).Draw(t, "bits") {
 			r.Grants[level] = []string{entry}
 		}

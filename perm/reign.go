@@ -28,10 +28,10 @@ func (g *reign) last() *file {
 
 func (g *reign) has(f *file) bool { return slices.Contains(g.files, f) }
 
-// below gives the reign in a folder that holds own, under g.
+// below gives the reign in a folder that holds own, under g, which is not final.
 func (g *reign) below(own *file) *reign {
 	switch {
-	case g.final || own == nil:
+	case own == nil:
 		return g
 	case own.broken != nil:
 		return &reign{files: []*file{own}, final: true}

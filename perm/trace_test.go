@@ -88,7 +88,7 @@ func TestTrace(t *testing.T) {
 func TestHolders(t *testing.T) {
 	d := newDisk()
 	d.put("", pub("** read *", "*.csv read USER,bob@x.org", "in/{{.UserEmail}}/** write USER", "f.txt read ann@x.org,Bob@X.org,alice@x.org,*@y.edu"))
-	d.put("both", pub("** read bob@x.org"))
+	d.put("hash", pub("{{.UserHash}}/** write USER", "{{.UserHash}}.md read bob@x.org", "none admin ann@x.org"))
 	d.put("lists", perm.Ruleset{Kind: perm.KindPub, Rules: []perm.Rule{{Pattern: "**", From: perm.Source{Line: 2}, Grants: map[perm.Level][]string{
 		perm.Read: {"bob@x.org", "*"}, perm.Create: {"USER"}, perm.Write: {"*@y.edu", "ann@x.org"}, perm.Admin: {"bob@x.org"}}}}})
 	d.put("none", pub("**"))
@@ -104,6 +104,9 @@ func TestHolders(t *testing.T) {
 		{"lists/f", "bob@x.org admin '**'; *@y.edu write '**'; ann@x.org write '**'; USER create '**'; * read '**'"},
 		{"lists/syft.pub.yaml", "bob@x.org admin '**'; * read '**'; *@y.edu read '**'; USER read '**'; ann@x.org read '**'"},
 		{"none/f", ""},
+		{"hash/b752a9a4f7b86f6b/f", "bob@x.org write '{{.UserHash}}/**'"},
+		{"hash/b752a9a4f7b86f6b.md", "bob@x.org read '{{.UserHash}}.md'"},
+		{"hash/0752a9a4f7b86f6b/f", ""},
 		{"bad/f", ""},
 		{"a/f", "bob@x.org write '**'; * read '**'"},
 		{"a/secret", "bob@x.org write '**'; * read '**'; ann@x.org none 'secret'"},

@@ -148,9 +148,7 @@ func (out *verdict) findPerm(f *finding) {
 		f.rule, f.cause = out.by[need], disallowed
 	default:
 		f.rule, f.cause = out.by[need], needsRead
-		if r := out.by[Read]; r != nil && r.deny {
-			f.reader = r
-		}
+		f.reader = out.by[Read] // if there is one, it took that right away
 	}
 }
 
