@@ -5,6 +5,7 @@ import (
 	"encoding/json"
 	"fmt"
 	"io"
+	"math"
 	"path/filepath"
 	"strings"
 	"text/tabwriter"
@@ -84,25 +85,19 @@ func group(use, short, example string, sub ...*cobra.Command) *cobra.Command {
 	return c
 }
 
-// exactly is cobra.ExactArgs with the command's own usage line in the message.
-func exactly(n int) cobra.PositionalArgs {
+// between refuses fewer or more arguments, with the command's own usage line in the message.
+func between(least, most int) cobra.PositionalArgs {
 	return func(c *cobra.Command, args []string) error {
-		if len(args) != n {
+		if len(args) < least || len(args) > most {
 			return usage{fmt.Errorf("usage: %s", c.UseLine())}
 		}
 		return nil
 	}
 }
 
-// atLeast is cobra.MinimumNArgs with the command's own usage line in the message.
-func atLeast(n int) cobra.PositionalArgs {
-	return func(c *cobra.Command, args []string) error {
-		if len(args) < n {
-			return usage{fmt.Errorf("usage: %s", c.UseLine())}
-		}
-		return nil
-	}
-}
+func exactly(n int) cobra.PositionalArgs { return between(n, n) }
+
+func atLeast(n int) cobra.PositionalArgs { return between(n, math.MaxInt) }
 
 func size(n int64) string {
 	switch {

@@ -150,6 +150,14 @@ var leafArgs = map[string][]string{
 	"view list":      {},
 	"view umount":    {"dir"},
 	"why":            {"rachel@uni.example", "read", "owen@lab.example/x"},
+	"who":            {"owen@lab.example/x"},
+	"share":          {"owen@lab.example/x", "--with", "rachel@uni.example", "--read"},
+	"unshare":        {"owen@lab.example/x", "--with", "rachel@uni.example"},
+	"perm lint":      {"owen@lab.example/x"},
+	"perm diff":      {"-", "--as", "owen@lab.example/x/syft.pub.yaml"},
+	"perm show":      {"owen@lab.example/x"},
+	"perm set":       {"owen@lab.example/x", "**", "--read", "any"},
+	"perm move":      {"owen@lab.example/x", "owen@lab.example/y"},
 	"users create":   {"--email", "rachel@uni.example"},
 	"users verify":   {"rachel@uni.example"},
 	"users disable":  {"rachel@uni.example"},
@@ -377,8 +385,16 @@ func TestBadUsage(t *testing.T) {
 		{[]string{"users", "create", "--email", "x@y.org", "--password-stdin"}, "no line"},
 		{[]string{"dataset", "create", "x", "--mock", "m"}, "--private is missing"},
 		{[]string{"dataset", "create", "x", "--private", "m"}, "--mock is missing"},
-		{[]string{"view", "--guest", "x@y.org", "dir"}, "view --guest DIR"},
+		{[]string{"view", "--guest", "x@y.org", "dir"}, "--guest in the place of EMAIL"},
 		{[]string{"view", "dir"}, "view EMAIL DIR"},
+		{[]string{"view", "x@y.org", "--"}, "view EMAIL DIR"},
+		{[]string{"share", "x", "--with", "a@x.org"}, "--read"},
+		{[]string{"share", "x", "--read"}, "--with"},
+		{[]string{"share", "x", "--read", "--write", "--with", "a@x.org"}, "--read, --write"},
+		{[]string{"unshare", "x"}, "--with"},
+		{[]string{"perm", "diff", "/dev/null"}, "--as"},
+		{[]string{"perm", "diff", "--remove", "x", "--as", "y"}, "--as"},
+		{[]string{"perm", "set"}, "usage: syftfs perm set DIR [PATTERN]"},
 		{[]string{"view", "x@y.org", "dir", "--ttl", "soon"}, "--ttl"},
 		{[]string{"status", "--datasite", "../x"}, "../x"},
 		{[]string{"init", "--email", "*@x.org"}, "*@x.org"},
@@ -406,7 +422,7 @@ func TestBadUsage(t *testing.T) {
 // TestGroupsTellWhatTheyHold: a group alone is a question for help.
 func TestGroupsTellWhatTheyHold(t *testing.T) {
 	d := newDesk(t)
-	for _, g := range []string{"", "job", "users", "dataset"} {
+	for _, g := range []string{"", "job", "users", "dataset", "perm"} {
 		if r := d.run(strings.Fields(g)...); r.code != 0 || !strings.Contains(r.out, "Available Commands") {
 			t.Errorf("%q: %+v", g, r)
 		}
@@ -423,8 +439,8 @@ func TestQuestions(t *testing.T) {
 		in   string
 		want string
 	}{
-		{[]string{"view", "rachel@uni.example", "dir", "--ttl", "90m"}, "", fmt.Sprintf(`{"email":"rachel@uni.example","guest":false,"dir":%q,"write":false,"ttl":%d}`, here+"/dir", 90*time.Minute)},
-		{[]string{"view", "--guest", "/srv/x/.."}, "", `{"email":"","guest":true,"dir":"/srv","write":false,"ttl":0}`},
+		{[]string{"view", "rachel@uni.example", "dir", "--ttl", "90m"}, "", fmt.Sprintf(`{"email":"rachel@uni.example","guest":false,"dir":%q,"write":false,"ttl":%d,"run":false}`, here+"/dir", 90*time.Minute)},
+		{[]string{"view", "--guest", "/srv/x/.."}, "", `{"email":"","guest":true,"dir":"/srv","write":false,"ttl":0,"run":false}`},
 		{[]string{"view", "umount", "dir/"}, "", fmt.Sprintf(`{"dir":%q}`, here+"/dir")},
 		{[]string{"users", "create", "--email", "r@uni.example", "--name", "R", "--password-stdin"}, "a pass word \r\nmore",
 			`{"email":"r@uni.example","name":"R","role":"data_scientist","institution":"","website":"","password":"a pass word "}`},
@@ -433,6 +449,15 @@ func TestQuestions(t *testing.T) {
 		{[]string{"job", "approve", "sum", "12ab", "--dataset", "p", "--reason", "means"}, "", `{"job":"sum","digest":"12ab","datasets":["p"],"reason":"means"}`},
 		{[]string{"job", "reject", "sum", "--reason", "rows"}, "", `{"job":"sum","reason":"rows"}`},
 		{[]string{"job", "release", "sum", "a", "b", "--logs"}, "", `{"job":"sum","names":["a","b"],"logs":true}`},
+		{[]string{"who", "x"}, "", `{"path":"x"}`},
+		{[]string{"share", "x", "--with", "any", "--create"}, "", `{"path":"x","with":"any","level":"create","allow_lockout":false}`},
+		{[]string{"unshare", "x", "--with", "*@y.org"}, "", `{"path":"x","with":"*@y.org","level":"","allow_lockout":false}`},
+		{[]string{"perm", "set", "x", "a/*", "--read", "any,USER", "--max-file-size", "5", "--terminal"}, "",
+			`{"dir":"x","pattern":"a/*","grants":{"read":["any","USER"]},"limits":{"max_file_size":5,"allow_dirs":true,"allow_symlinks":false},"drop":false,"terminal":true,"allow_lockout":false}`},
+		{[]string{"perm", "move", "x", "y", "--allow-lockout"}, "", fmt.Sprintf(`{"from":"x","to":%q,"allow_lockout":true}`, here+"/y")},
+		{[]string{"perm", "diff", "-", "--as", "x/syft.pub.yaml"}, "rules: []\n", `{"path":"x/syft.pub.yaml","text":"rules: []\n","remove":false}`},
+		{[]string{"perm", "lint", "x"}, "", `{"path":"x"}`},
+		{[]string{"perm", "show", "x"}, "", `{"path":"x"}`},
 		{[]string{"why", "guest", "read", "x"}, "", `{"user":"guest","level":"read","path":"x"}`},
 	} {
 		d.bodies = nil

@@ -72,7 +72,7 @@ func (a *app) root() *cobra.Command {
 	root.SetOut(a.out)
 	root.SetErr(a.err)
 	root.CompletionOptions.HiddenDefaultCmd = true
-	root.AddCommand(a.initCmd(), a.upCmd(), a.downCmd(), a.statusCmd(), a.viewCmd(), a.whyCmd(), a.usersCmd(), a.datasetCmd(), a.jobCmd(),
+	root.AddCommand(a.initCmd(), a.upCmd(), a.downCmd(), a.statusCmd(), a.whyCmd(), a.whoCmd(), a.shareCmd(), a.unshareCmd(), a.permCmd(), a.viewCmd(), a.usersCmd(), a.datasetCmd(), a.jobCmd(),
 		a.doctorCmd(), a.demoCmd())
 	return root
 }

@@ -27,6 +27,7 @@ type Config struct {
 	Mount      string `yaml:"mount"`      // where people see the tree
 	Backing    string `yaml:"backing"`    // the plain folder that holds the files
 	Durability string `yaml:"durability"` // fsync, or close: every close waits for the disk
+	Locks      string `yaml:"locks"`      // of the owner's mount. local: the kernel's, of that mount. shared: with every view and with programs on the backing folder
 	Jobs       Jobs   `yaml:"jobs"`
 	Limits     Limits `yaml:"limits"`
 }
@@ -67,7 +68,7 @@ func (d Duration) MarshalYAML() (any, error) { return time.Duration(d).String(),
 // Default is a configuration with every default, for an address.
 func Default(email, home string) Config {
 	return Config{
-		Email: email, Mount: filepath.Join(home, "SyftBox"), Backing: filepath.Join(home, "SyftBox_"+email), Durability: "fsync",
+		Email: email, Mount: filepath.Join(home, "SyftBox"), Backing: filepath.Join(home, "SyftBox_"+email), Durability: "fsync", Locks: "local",
 		Jobs: Jobs{Settle: Duration(2 * time.Second), BareSettle: Duration(5 * time.Second)},
 		Limits: Limits{Timeout: Duration(300 * time.Second), Memory: 4 << 30, Processes: 256, ResultBytes: 1 << 30, ResultFiles: 10_000,
 			LogBytes: 10 << 20},
@@ -213,6 +214,9 @@ func (c Config) Check() error {
 	}
 	if c.Durability != "fsync" && c.Durability != "close" {
 		return fmt.Errorf("durability: %q is neither fsync nor close", c.Durability)
+	}
+	if c.Locks != "local" && c.Locks != "shared" {
+		return fmt.Errorf("locks: %q is neither local nor shared", c.Locks)
 	}
 	for _, n := range []struct {
 		field string

@@ -27,7 +27,9 @@ type Statuser interface {
 type Folder struct {
 	identity string   // who this mount is for, in words
 	status   Statuser // nil: not the owner's mount
+	why      Explainer
 	now      func() time.Time
+	made     time.Time
 
 	mu   sync.Mutex
 	last string // guarded by mu: the text of last-error
@@ -35,8 +37,8 @@ type Folder struct {
 }
 
 // New makes the folder of a mount. status is nil for a view that is not the owner's: it tells nothing about the machine.
-func New(identity string, status Statuser, now func() time.Time) *Folder {
-	return &Folder{identity: identity, status: status, now: now, last: "nothing was refused since this was mounted\n", at: now()}
+func New(identity string, status Statuser, why Explainer, now func() time.Time) *Folder {
+	return &Folder{identity: identity, status: status, why: why, now: now, made: now(), last: "nothing was refused since this was mounted\n", at: now()}
 }
 
 // Refused keeps why an operation was refused, for last-error. What does not exist is no refusal: of what is hidden nothing is told.
@@ -51,8 +53,11 @@ func (f *Folder) Refused(op, path string, err error) {
 	f.last = fmt.Sprintf("%s\n%s %s\n%s\n", f.at.Format(time.RFC3339), op, service.Visible(path, false), service.Visible(strings.TrimSpace(err.Error()), true))
 }
 
-// Lookup answers for status and last-error.
-func (f *Folder) Lookup(_ context.Context, rel string) (virtual.Entry, error) {
+// Lookup answers for status, last-error and why/.
+func (f *Folder) Lookup(ctx context.Context, rel string) (virtual.Entry, error) {
+	if top, _, _ := strings.Cut(rel, "/"); top == whyDir {
+		return f.lookupWhy(ctx, rel)
+	}
 	f.mu.Lock()
 	defer f.mu.Unlock()
 	switch rel {
@@ -69,10 +74,10 @@ func (f *Folder) Lookup(_ context.Context, rel string) (virtual.Entry, error) {
 // List lists the folder.
 func (f *Folder) List(ctx context.Context, rel string) ([]virtual.Entry, error) {
 	if rel != "" {
-		return nil, fmt.Errorf("%s/%s: %w", Name, rel, iofs.ErrNotExist)
+		return f.listWhy(ctx, rel)
 	}
 	var entries []virtual.Entry
-	for _, name := range []string{"last-error", "status"} {
+	for _, name := range []string{"last-error", "status", whyDir} {
 		e, err := f.Lookup(ctx, name)
 		if err != nil {
 			return nil, err
@@ -84,6 +89,9 @@ func (f *Folder) List(ctx context.Context, rel string) ([]virtual.Entry, error) 
 
 // Open gives the text as it is now.
 func (f *Folder) Open(ctx context.Context, rel string, _ int, _ iofs.FileMode) (virtual.Handle, error) {
+	if strings.HasPrefix(rel, whyDir+"/") {
+		return f.openWhy(ctx, rel)
+	}
 	e, err := f.Lookup(ctx, rel)
 	if err != nil {
 		return nil, err

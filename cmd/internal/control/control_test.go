@@ -8,6 +8,7 @@ import (
 	iofs "io/fs"
 	"os"
 	"path/filepath"
+	"slices"
 	"strings"
 	"sync"
 	"syscall"
@@ -69,7 +70,7 @@ func read(t testing.TB, f *Folder, name string) string {
 }
 
 func TestFolder(t *testing.T) {
-	f := New("owen@lab.example (owner)", &statuser{}, now)
+	f := New("owen@lab.example (owner)", &statuser{}, &explainer{}, now)
 	ctx := t.Context()
 	e, err := f.Lookup(ctx, "")
 	must(t, err)
@@ -78,10 +79,10 @@ func TestFolder(t *testing.T) {
 	}
 	list, err := f.List(ctx, "")
 	must(t, err)
-	if len(list) != 2 || list[0].Name != "last-error" || list[1].Name != "status" {
+	if len(list) != 3 || list[0].Name != "last-error" || list[1].Name != "status" || list[2].Name != "why" || list[2].Kind != virtual.Dir {
 		t.Errorf("%+v", list)
 	}
-	for _, e := range list {
+	for _, e := range list[:2] {
 		if e.Kind != virtual.Text || e.Mode != 0o400 {
 			t.Errorf("%+v", e)
 		}
@@ -111,7 +112,7 @@ func TestFolder(t *testing.T) {
 
 func TestLastError(t *testing.T) {
 	at := noon
-	f := New("rachel@uni.example", nil, func() time.Time { return at })
+	f := New("rachel@uni.example", nil, &explainer{}, func() time.Time { return at })
 	const first = "nothing was refused since this was mounted\n"
 	if got := read(t, f, "last-error"); got != first {
 		t.Errorf("%q", got)
@@ -149,7 +150,7 @@ func TestLastError(t *testing.T) {
 
 // TestHostileName: a name can neither drive the terminal of who reads last-error, nor look like a line of ours.
 func TestHostileName(t *testing.T) {
-	f := New("owen@lab.example (owner)", &statuser{st: service.Status{State: service.State{Problems: []string{"x\x1b]0;y\a"}}}}, now)
+	f := New("owen@lab.example (owner)", &statuser{st: service.Status{State: service.State{Problems: []string{"x\x1b]0;y\a"}}}}, &explainer{}, now)
 	f.Refused("create", "owen@lab.example/\x1b[2J\nread owen@lab.example/x is allowed\u202e", fmt.Errorf("\x1b[31mno\r%w", iofs.ErrPermission))
 	for _, name := range []string{"last-error", "status"} {
 		text := read(t, f, name)
@@ -164,7 +165,7 @@ func TestHostileName(t *testing.T) {
 
 func TestStatus(t *testing.T) {
 	s := &statuser{st: service.Status{State: service.State{Email: "owen@lab.example", Name: "lab", Mount: "/home/owen/SyftBox", StateDir: "/home/owen/.state"}}}
-	f := New("owen@lab.example (owner)", s, now)
+	f := New("owen@lab.example (owner)", s, &explainer{}, now)
 	text := read(t, f, "status")
 	for _, want := range []string{"shows the tree to: owen@lab.example (owner)\n", "/home/owen/SyftBox", "/home/owen/.state"} {
 		if !strings.Contains(text, want) {
@@ -179,7 +180,7 @@ func TestStatus(t *testing.T) {
 		t.Errorf("%v", err)
 	}
 	// A view tells nothing about the machine.
-	if got := read(t, New("rachel@uni.example", nil, now), "status"); got != "this mount shows the tree to: rachel@uni.example\n" {
+	if got := read(t, New("rachel@uni.example", nil, &explainer{}, now), "status"); got != "this mount shows the tree to: rachel@uni.example\n" {
 		t.Errorf("%q", got)
 	}
 }
@@ -226,7 +227,7 @@ func TestHiddenThingsRevealNothing(t *testing.T) {
 		{"write what is seen", func() error { return open(at("public/notes.txt"), os.O_WRONLY) }, true},
 	} {
 		t.Run(c.name, func(t *testing.T) {
-			f := New(string(rachel), nil, now)
+			f := New(string(rachel), nil, &explainer{}, now)
 			before := read(t, f, "last-error")
 			err := c.do()
 			if err == nil {
@@ -244,7 +245,7 @@ func TestHiddenThingsRevealNothing(t *testing.T) {
 	}
 	// Making something is refused in a hidden folder exactly as in one that is not there.
 	text := func(dir string) string {
-		f := New(string(rachel), nil, now)
+		f := New(string(rachel), nil, &explainer{}, now)
 		_, err := view.Mkdir(ctx, at(dir+"/new"), 0o700)
 		if err == nil {
 			t.Fatal("it was not refused")
@@ -258,7 +259,7 @@ func TestHiddenThingsRevealNothing(t *testing.T) {
 }
 
 func TestConcurrently(t *testing.T) {
-	f := New("owen@lab.example (owner)", &statuser{}, now)
+	f := New("owen@lab.example (owner)", &statuser{}, &explainer{}, now)
 	var wg sync.WaitGroup
 	for i := range 4 {
 		wg.Go(func() {
@@ -292,5 +293,79 @@ func TestLink(t *testing.T) {
 	}
 	if _, err := l.Open(t.Context(), "", 0, 0); !errors.Is(err, iofs.ErrPermission) {
 		t.Errorf("%v", err)
+	}
+}
+
+// explainer knows one datasite with a folder and a file, and rachel.
+type explainer struct{}
+
+func (*explainer) People() []string      { return []string{"rachel@uni.example"} }
+func (*explainer) Knows(who string) bool { return strings.HasSuffix(who, "@uni.example") }
+func (*explainer) Look(_ context.Context, p datasite.Path) (bool, error) {
+	switch p.String() {
+	case "", "owen@lab.example", "owen@lab.example/dir":
+		return true, nil
+	case "owen@lab.example/dir/file":
+		return false, nil
+	}
+	return false, iofs.ErrNotExist
+}
+func (*explainer) Names(_ context.Context, p datasite.Path) (map[string]bool, error) {
+	switch p.String() {
+	case "":
+		return map[string]bool{"owen@lab.example": true}, nil
+	case "owen@lab.example":
+		return map[string]bool{"dir": true}, nil
+	}
+	return map[string]bool{"file": false}, nil
+}
+func (*explainer) Explain(_ context.Context, who string, p datasite.Path) (string, error) {
+	return who + " and /" + p.String() + "\n\x1b[2J", nil
+}
+
+func TestWhy(t *testing.T) {
+	ctx := t.Context()
+	f := New("owner", &statuser{}, &explainer{}, time.Now)
+	for rel, want := range map[string][]string{
+		"why":                    {"rachel@uni.example"},
+		"why/rachel@uni.example": {"owen@lab.example"},
+		"why/rachel@uni.example/owen@lab.example":     {".why", "dir"},
+		"why/rachel@uni.example/owen@lab.example/dir": {".why", "file"},
+	} {
+		entries, err := f.List(ctx, rel)
+		if err != nil {
+			t.Fatalf("%s: %v", rel, err)
+		}
+		var names []string
+		for _, e := range entries {
+			names = append(names, e.Name)
+			if _, err := f.Lookup(ctx, rel+"/"+e.Name); err != nil {
+				t.Errorf("%s is listed, but %v", e.Name, err)
+			}
+		}
+		if !slices.Equal(names, want) {
+			t.Errorf("%s: %q, want %q", rel, names, want)
+		}
+	}
+	for rel, want := range map[string]string{
+		"why/rachel@uni.example/owen@lab.example/dir/file": "rachel@uni.example and /owen@lab.example/dir/file\n\u241b[2J",
+		"why/rachel@uni.example/owen@lab.example/dir/.why": "rachel@uni.example and /owen@lab.example/dir\n\u241b[2J",
+		"why/new@uni.example/owen@lab.example/.why":        "new@uni.example and /owen@lab.example\n\u241b[2J",
+	} {
+		h, err := f.Open(ctx, rel, 0, 0)
+		if err != nil {
+			t.Errorf("%s: %v", rel, err)
+			continue
+		}
+		text := make([]byte, 200)
+		n, err := h.ReadAt(text, 0)
+		if err != io.EOF || string(text[:n]) != want {
+			t.Errorf("%s: %q, %v", rel, text[:n], err)
+		}
+	}
+	for _, rel := range []string{"whyever", "why/nobody@x.org", "why/rachel@uni.example/.why", "why/rachel@uni.example/owen@lab.example/gone", "why/rachel@uni.example/../x"} {
+		if _, err := f.Lookup(ctx, rel); !errors.Is(err, iofs.ErrNotExist) {
+			t.Errorf("%s: %v", rel, err)
+		}
 	}
 }

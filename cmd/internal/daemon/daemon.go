@@ -201,7 +201,7 @@ func (s *site) build(c *closers) (err error) {
 	s.service = service.New(service.Parts{Owner: s.owner, View: s.view, Accounts: s.accounts, Granter: s.granter, Engine: s.engine, Held: s.held,
 		Runner: s.runner, Views: s.views, Host: s, HostPath: s.gate.HostPath, Audit: s.audit, Log: s.log, Now: time.Now})
 	s.desk = s.newDesk(service.Caller{Root: true, Via: "mount"})
-	s.folder = control.New(string(s.owner)+" (owner)", s.service, time.Now)
+	s.folder = control.New(string(s.owner)+" (owner)", s.service, service.NewExplainer(s.service, s.view, ""), time.Now)
 	return nil
 }
 

@@ -33,6 +33,7 @@ func (s *site) mountAt(ctx context.Context, who datasite.Identity, dir string, r
 		own[datasite.JobsDir] = jobsDir
 	}
 	return fusetree.Serve(ctx, s.gate, fusetree.Options{Mountpoint: dir, As: who, ReadOnly: readOnly, Log: s.log, Refused: folder.Refused,
+		Features: fusetree.Features{SharedLocks: s.cfg.Locks == "shared"},
 		Virtual: func(p datasite.Path) map[string]virtual.Provider {
 			switch p {
 			case datasite.Path{}:
@@ -77,10 +78,10 @@ func (v *views) Open(ctx context.Context, who datasite.Identity, o service.ViewO
 	if config.Overlap(o.Dir, s.dir) {
 		return service.View{}, &service.Error{Code: service.BadInput, Field: "dir", Message: fmt.Sprintf("%s and the state folder %s lie in each other: choose another folder for the view", o.Dir, s.dir)}
 	}
-	name, jobsDir, leave := "a guest", virtual.Provider(nil), func() {}
+	name, self, jobsDir, leave := "a guest", service.Guest, virtual.Provider(nil), func() {}
 	var sub *submitter
 	if o.Email != "" {
-		name = string(o.Email)
+		name, self = string(o.Email), string(o.Email)
 		if who.Subject == o.Email {
 			a, err := s.accounts.Get(who.Account)
 			if err != nil {
@@ -96,7 +97,7 @@ func (v *views) Open(ctx context.Context, who datasite.Identity, o service.ViewO
 			jobsDir = s.newDesk(service.Caller{Account: who.Account, Via: "mount"})
 		}
 	}
-	mount, err := s.mountAt(context.WithoutCancel(ctx), who, o.Dir, !o.Write, control.New(name, nil, time.Now), jobsDir)
+	mount, err := s.mountAt(context.WithoutCancel(ctx), who, o.Dir, !o.Write, control.New(name, nil, service.NewExplainer(s.service, s.gate.View(who, nil), self), time.Now), jobsDir)
 	if err != nil {
 		return service.View{}, &service.Error{Code: service.Machine, Field: "dir", Message: err.Error(), Err: err}
 	}

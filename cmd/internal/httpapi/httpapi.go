@@ -24,6 +24,14 @@ var (
 	Status        = Op[struct{}, service.Status]{"/v1/status"}
 	Shutdown      = Op[struct{}, struct{}]{"/v1/shutdown"}
 	Why           = Op[service.WhyQuestion, service.WhyAnswer]{"/v1/why"}
+	Who           = Op[service.PathQuestion, service.WhoAnswer]{"/v1/who"}
+	Share         = Op[service.Sharing, service.Edited]{"/v1/permissions/share"}
+	Unshare       = Op[service.Sharing, service.Edited]{"/v1/permissions/unshare"}
+	PermShow      = Op[service.PathQuestion, service.ShowAnswer]{"/v1/permissions/show"}
+	PermSet       = Op[service.Setting, service.Edited]{"/v1/permissions/set"}
+	PermMove      = Op[service.Moving, service.Edited]{"/v1/permissions/move"}
+	PermLint      = Op[service.PathQuestion, service.LintAnswer]{"/v1/permissions/lint"}
+	PermDiff      = Op[service.DiffQuestion, service.DiffAnswer]{"/v1/permissions/diff"}
 	ViewOpen      = Op[service.OpenView, service.View]{"/v1/views/open"}
 	ViewList      = Op[struct{}, []service.View]{"/v1/views/list"}
 	ViewClose     = Op[service.CloseView, struct{}]{"/v1/views/close"}
@@ -45,12 +53,44 @@ var (
 	JobLogs       = Op[service.JobQuestion, service.Log]{"/v1/jobs/logs"}
 )
 
+// The operations of syft-perm, under its names.
+var ExplainPermissions = Op[service.Access, []service.WhyAnswer]{"/v1/permissions/explain_permissions"}
+
+// GrantAccess gives a level.
+func GrantAccess(level string) Op[service.Access, service.Edited] {
+	return Op[service.Access, service.Edited]{"/v1/permissions/grant_" + level + "_access"}
+}
+
+// RevokeAccess takes a level and those above it.
+func RevokeAccess(level string) Op[service.Access, service.Edited] {
+	return Op[service.Access, service.Edited]{"/v1/permissions/revoke_" + level + "_access"}
+}
+
+// HasAccess asks for a level.
+func HasAccess(level string) Op[service.Access, bool] {
+	return Op[service.Access, bool]{"/v1/permissions/has_" + level + "_access"}
+}
+
 // Handler answers every operation with s. Who calls is in the connection's context.
 func Handler(s *service.Service) http.Handler {
 	mux := http.NewServeMux()
 	handle(mux, Status, s.Status)
 	handle(mux, Shutdown, s.Shutdown)
 	handle(mux, Why, s.Why)
+	handle(mux, Who, s.Who)
+	handle(mux, Share, s.Share)
+	handle(mux, Unshare, s.Unshare)
+	handle(mux, PermShow, s.PermShow)
+	handle(mux, PermSet, s.PermSet)
+	handle(mux, PermMove, s.PermMove)
+	handle(mux, PermLint, s.Lint)
+	handle(mux, PermDiff, s.Diff)
+	for _, level := range service.Levels {
+		handle(mux, GrantAccess(level), service.GrantAccess(s, level))
+		handle(mux, RevokeAccess(level), service.RevokeAccess(s, level))
+		handle(mux, HasAccess(level), service.HasAccess(s, level))
+	}
+	handle(mux, ExplainPermissions, s.ExplainPermissions)
 	handle(mux, ViewOpen, s.ViewOpen)
 	handle(mux, ViewList, s.ViewList)
 	handle(mux, ViewClose, s.ViewClose)

@@ -468,7 +468,8 @@ func TestCloseWaitsOnlySoLong(t *testing.T) {
 func TestEveryOperationHasItsOwnPath(t *testing.T) {
 	s := serve(t, "")
 	h := httpServer(s).(*http.ServeMux)
-	for _, path := range []string{Status.Path, Shutdown.Path, Why.Path, ViewOpen.Path, ViewList.Path, ViewClose.Path, UserCreate.Path, UserVerify.Path, UserDisable.Path,
+	for _, path := range []string{Status.Path, Shutdown.Path, Why.Path, ViewOpen.Path, ViewList.Path, ViewClose.Path, ViewHold.Path, Who.Path, Share.Path, Unshare.Path,
+		PermShow.Path, PermSet.Path, PermMove.Path, PermLint.Path, PermDiff.Path, ExplainPermissions.Path, GrantAccess("read").Path, RevokeAccess("admin").Path, HasAccess("create").Path, UserCreate.Path, UserVerify.Path, UserDisable.Path,
 		UserEnable.Path, UserList.Path, DatasetCreate.Path, DatasetList.Path, JobList.Path, JobShow.Path, JobApprove.Path, JobReject.Path, JobCancel.Path,
 		JobRun.Path, JobRelease.Path, JobLogs.Path} {
 		req, err := http.NewRequest(http.MethodPost, path, http.NoBody)

@@ -22,17 +22,46 @@ type WhyQuestion struct {
 
 // WhyAnswer is the decision that the mount would make, with its reasons.
 type WhyAnswer struct {
-	User    string   `json:"user"`
-	Level   string   `json:"level"`
-	Path    string   `json:"path"`
-	Allowed bool     `json:"allowed"`
-	Held    string   `json:"held"` // the highest level held there
-	Pattern string   `json:"pattern,omitempty"`
-	File    string   `json:"file,omitempty"` // the rule file that decided
-	Line    int      `json:"line,omitempty"`
-	Reasons []string `json:"reasons"`
-	Account string   `json:"account,omitempty"` // what the local account adds or takes away
-	Text    string   `json:"text"`
+	User    string    `json:"user"`
+	Level   string    `json:"level"`
+	Path    string    `json:"path"`
+	Allowed bool      `json:"allowed"`
+	Held    string    `json:"held"` // the highest level held there
+	Pattern string    `json:"pattern,omitempty"`
+	File    string    `json:"file,omitempty"` // the rule file that decided
+	Line    int       `json:"line,omitempty"`
+	Reasons []string  `json:"reasons"`
+	Account string    `json:"account,omitempty"` // what the local account adds or takes away
+	Rules   []WhyRule `json:"rules,omitempty"`   // of the files that speak, in the order in which they are tried: which one decides, and what became of the others
+	Files   []WhyFile `json:"files,omitempty"`   // every rule file on the way to the path, top first
+	Remedy  *Remedy   `json:"remedy,omitempty"`  // the smallest grant that would turn a refusal into a permission
+	Text    string    `json:"text"`
+}
+
+// WhyRule is a rule that was looked at.
+type WhyRule struct {
+	File    string `json:"file"`
+	Line    int    `json:"line"`
+	Pattern string `json:"pattern"`
+	Decides bool   `json:"decides"`
+	Outcome string `json:"outcome"`
+}
+
+// WhyFile is a rule file on the way to a path.
+type WhyFile struct {
+	File string `json:"file"`
+	Role string `json:"role"`
+}
+
+// Remedy is what would have to be granted, and the command that does it.
+type Remedy struct {
+	File    string `json:"file"`
+	Exists  bool   `json:"exists"`
+	Pattern string `json:"pattern,omitempty"`
+	Entry   string `json:"entry,omitempty"`
+	Level   string `json:"level,omitempty"`
+	Command string `json:"command,omitempty"`
+	Text    string `json:"text"`
 }
 
 // Why explains. The owner and administrators may ask about everybody.
@@ -58,15 +87,61 @@ func (s *Service) Why(ctx context.Context, c Caller, q WhyQuestion) (WhyAnswer, 
 		a.Text = fmt.Sprintf("%s may not %s /%s.\n  The account is disabled: whatever the rules say, it may do nothing.\n", who.user, level, path)
 		return a, nil
 	}
-	d, err := s.View.Explain(ctx, who.user, path, level)
+	t, err := s.View.Trace(ctx, who.user, path, level)
 	if err != nil {
 		return WhyAnswer{}, Wrap(err)
 	}
+	a.explain(t, path)
+	return a, nil
+}
+
+// explain fills in what a trace says. It is the decision itself: nothing is worked out again.
+func (a *WhyAnswer) explain(t perm.Trace, path datasite.Path) {
+	d := t.Decision
 	a.Allowed, a.Held, a.Pattern, a.File, a.Line, a.Text = d.Allowed, d.Level.String(), d.Pattern, d.By.File, d.By.Line, d.Explain()
 	for _, step := range d.Steps {
 		a.Reasons = append(a.Reasons, step.Text)
 	}
-	return a, nil
+	if d.Owner {
+		return // no rule was asked
+	}
+	for _, r := range t.Rules {
+		a.Rules = append(a.Rules, WhyRule{File: r.From.File, Line: r.From.Line, Pattern: r.Pattern, Decides: r.Decides, Outcome: r.String()})
+	}
+	for _, f := range t.Files {
+		a.Files = append(a.Files, WhyFile{File: f.From.File, Role: f.Role.String()})
+	}
+	r, grantable := d.Remedy()
+	if r.Text == "" {
+		return
+	}
+	a.Remedy = &Remedy{File: r.File, Exists: r.Exists, Text: r.Text}
+	if grantable {
+		a.Remedy.Pattern, a.Remedy.Entry, a.Remedy.Level = r.Pattern, r.Entry, r.Level.String()
+		a.Remedy.Command = shareCommand(path, r.Entry, r.Level)
+	}
+}
+
+// shareCommand is what a person types to grant a level.
+func shareCommand(path datasite.Path, entry string, l perm.Level) string {
+	if datasite.IsRuleName(path.Base()) {
+		path = path.Parent() // rights on a rule file are those of its folder
+	}
+	if entry == "*" {
+		entry = "any"
+	}
+	return fmt.Sprintf("syftfs share %s --with %s --%s", quote(path.String()), quote(entry), l)
+}
+
+// quote makes a word that a shell takes as it is.
+func quote(s string) string {
+	plain := func(r rune) bool {
+		return !(r >= 'a' && r <= 'z' || r >= 'A' && r <= 'Z' || r >= '0' && r <= '9' || strings.ContainsRune("/._-@+:,=%", r))
+	}
+	if s != "" && !strings.ContainsFunc(s, plain) {
+		return s
+	}
+	return "'" + strings.ReplaceAll(s, "'", `'\''`) + "'"
 }
 
 // asked is about whom a question is.
@@ -78,7 +153,7 @@ type asked struct {
 
 // asker gives whom the rules see for what was typed.
 func (s *Service) asker(typed string) (asked, error) {
-	if typed == "*" || typed == "guest" {
+	if typed == "*" || typed == Guest {
 		return asked{user: perm.Anonymous, note: "not signed in: only rules that name * count"}, nil
 	}
 	user, err := perm.ParseUser(typed)
@@ -87,7 +162,7 @@ func (s *Service) asker(typed string) (asked, error) {
 	}
 	acc, err := s.Accounts.Get(string(user))
 	if errors.Is(err, iofs.ErrNotExist) {
-		return asked{user: user, note: "there is no local account with this address; the rules are as for a peer"}, nil
+		return asked{user: user, note: "there is no local account with this address and no peer: whatever the rules say, nothing has been delivered there"}, nil
 	}
 	if err != nil {
 		return asked{}, Wrap(err)
