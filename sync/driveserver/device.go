@@ -14,7 +14,7 @@ const (
 )
 
 // deviceScopes are those that may be asked for on another screen; Drive whole is not among them.
-var deviceScopes = []string{"openid", "email", "profile", scopePrefix + ".appdata", scopePrefix + ".file"}
+var deviceScopes = []string{"openid", "email", "profile", scopeDrive + ".appdata", scopeDrive + ".file"}
 
 // deviceCode begins a sign-in on another screen.
 func (s *Server) deviceCode(w http.ResponseWriter, r *http.Request) {

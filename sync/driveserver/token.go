@@ -12,7 +12,6 @@ import (
 
 const (
 	scopeDrive    = "https://www.googleapis.com/auth/drive"
-	scopePrefix   = "https://www.googleapis.com/auth/drive"
 	accessLife    = 3599 * time.Second
 	maxRefresh    = 100 // live refresh tokens of one account and client; the oldest is dropped
 	tokenPath     = "/token"
@@ -218,7 +217,7 @@ func bearer(r *http.Request) string {
 // can tells whether the scopes of the token allow what a method needs.
 func (c caller) can(n need) bool {
 	for _, s := range c.scopes {
-		rest, ok := strings.CutPrefix(s, scopePrefix)
+		rest, ok := strings.CutPrefix(s, scopeDrive)
 		if !ok {
 			continue
 		}
@@ -241,14 +240,14 @@ func (c caller) can(n need) bool {
 // whole tells whether the token opens everything of the account, not only what its client made.
 func (c caller) whole() bool {
 	return slices.ContainsFunc(c.scopes, func(s string) bool {
-		rest, ok := strings.CutPrefix(s, scopePrefix)
+		rest, ok := strings.CutPrefix(s, scopeDrive)
 		return ok && rest != ".file" && rest != ".appdata"
 	})
 }
 
 func (c caller) scoped(space string) bool {
 	return slices.ContainsFunc(c.scopes, func(s string) bool {
-		rest, ok := strings.CutPrefix(s, scopePrefix)
+		rest, ok := strings.CutPrefix(s, scopeDrive)
 		if space == spaceAppData {
 			return ok && rest == ".appdata"
 		}
