@@ -59,9 +59,9 @@ func TestConformanceUnderFaults(t *testing.T) {
 		rule("", driveserver.FaultDropInside, 0.03, driveserver.Action{}),
 		rule("", driveserver.FaultDrop, 0.03, driveserver.Action{}),
 		rule("", driveserver.FaultError, 0.03, driveserver.Action{Code: 429, RetryAfter: 7}),
-		rule("", driveserver.FaultError, 0.03, driveserver.Action{Code: 403, Reason: "rateLimitExceeded"}),
+		rule("files.*", driveserver.FaultError, 0.03, driveserver.Action{Code: 403, Reason: "rateLimitExceeded"}),
 		rule("", driveserver.FaultError, 0.03, driveserver.Action{Code: 503, HTML: true}),
-		rule("", driveserver.FaultError, 0.02, driveserver.Action{Code: 401}),
+		{Method: "files.*", Skip: 3, Count: 1, Action: driveserver.Action{Kind: driveserver.FaultError, Code: 401}},
 	}
 	remotetest.Run(t, func(t *testing.T) func(string) remote.Remote {
 		p := startServer(t)

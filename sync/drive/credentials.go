@@ -87,11 +87,13 @@ func (k *Credentials) current() (string, bool) {
 	return f.Access, f.Access != "" && f.Access != k.refused && k.now().Add(expiryMargin).Before(f.Expiry)
 }
 
-// Refused makes the next Token get a new one.
+// Refused makes the next Token get a new one, unless that was done already.
 func (k *Credentials) Refused(access string) {
 	k.mu.Lock()
 	defer k.mu.Unlock()
-	k.refused = access
+	if k.file.Access == access {
+		k.refused = access
+	}
 }
 
 // Token gives an access token, renewed if need be. A sign-in that ended is remote.Unauthorized, and then nothing is asked

@@ -121,11 +121,16 @@ func (p *place) client(email string, through http.RoundTripper, change ...func(*
 type counter struct {
 	mu   sync.Mutex
 	seen []string
+	bare []string // requests that do not say which fields they want
 }
 
 func (c *counter) RoundTrip(req *http.Request) (*http.Response, error) {
 	c.mu.Lock()
 	c.seen = append(c.seen, req.Method+" "+req.URL.Path)
+	if q := req.URL.Query(); req.Method != http.MethodDelete && q.Get("fields") == "" && q.Get("alt") != "media" && q.Get("upload_id") == "" &&
+		strings.HasPrefix(req.URL.Path, "/drive/v3/") {
+		c.bare = append(c.bare, req.Method+" "+req.URL.Path)
+	}
 	c.mu.Unlock()
 	return http.DefaultTransport.RoundTrip(req)
 }

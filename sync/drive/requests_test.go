@@ -86,6 +86,9 @@ func TestRequests(t *testing.T) {
 	if seen := c.take(); !slices.Equal(seen, []string{"POST /batch/drive/v3"}) {
 		t.Errorf("twenty deletes take %q", seen)
 	}
+	if len(c.bare) > 0 {
+		t.Errorf("without a choice of fields: %q", c.bare)
+	}
 }
 
 // TestOneFileToOnePeer: publishing a changed file and receiving it, with the polls of both sides, is four requests.

@@ -145,7 +145,7 @@ type Writer interface {
 	// who reaches it through the old folder no longer does. An object already there is left alone.
 	Move(ctx context.Context, id, from, to ID) error
 	// Delete removes objects of this account for good, folders with all in them that it owns. Not there is done. Several
-	// are removed independently of each other, and the error joins those that failed.
+	// are removed independently of each other, and the error joins one for each that failed, with its ID.
 	Delete(ctx context.Context, ids ...ID) error
 }
 
@@ -201,7 +201,8 @@ type Grant struct {
 
 // Sharer changes who may use an object that the account owns or may write.
 type Sharer interface {
-	// Grant gives each of them exactly that role, raising or lowering what they had. The error joins those that failed.
+	// Grant gives each of them exactly that role, raising or lowering what they had. The error joins one for each that failed,
+	// with Who as its Name.
 	Grant(ctx context.Context, id ID, grants ...Grant) error
 	// Revoke takes away what who was granted on this very object. Nothing granted is done. What comes from a folder above
 	// cannot be taken away below: Permission.

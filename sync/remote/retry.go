@@ -6,6 +6,7 @@ import (
 	"fmt"
 	"io"
 	"math/rand/v2"
+	"slices"
 	"sync"
 	"time"
 )
@@ -48,7 +49,7 @@ func (p Policy) filled() Policy {
 // Put it outside WithLimit, so that repeated calls are paid for.
 func WithRetry(r Remote, p Policy) Remote {
 	t := &retry{policy: p.filled()}
-	return &retrying{Remote: Around(r, t.run), retry: t}
+	return &retrying{Remote: Around(r, t.run), inner: r, retry: t}
 }
 
 type retry struct {
@@ -128,10 +129,11 @@ func (t *retry) run(ctx context.Context, c Call, do func(context.Context) error)
 	}
 }
 
-// retrying adds to the calls the reading of a body.
+// retrying does better than repeating where a call is more than one thing.
 type retrying struct {
-	Remote
-	retry *retry
+	Remote // every call repeated as a whole
+	inner  Remote
+	retry  *retry
 }
 
 func (r *retrying) Get(ctx context.Context, id ID, offset int64) (io.ReadCloser, error) {
@@ -140,6 +142,50 @@ func (r *retrying) Get(ctx context.Context, id ID, offset int64) (io.ReadCloser,
 		return nil, err
 	}
 	return &resuming{ctx: ctx, from: r, id: id, at: offset, body: body}, nil
+}
+
+// Delete repeats only what failed.
+func (r *retrying) Delete(ctx context.Context, ids ...ID) error {
+	return several(ctx, r, Call{Op: OpDelete}, ids, func(e *Error) ID { return e.ID }, func(id ID) ID { return id }, r.inner.Delete)
+}
+
+// Grant repeats only what failed.
+func (r *retrying) Grant(ctx context.Context, id ID, grants ...Grant) error {
+	return several(ctx, r, Call{Op: OpGrant, ID: id}, grants, func(e *Error) string { return e.Name }, func(g Grant) string { return g.Who },
+		func(ctx context.Context, left ...Grant) error { return r.inner.Grant(ctx, id, left...) })
+}
+
+// several makes a call for several things until each is done or failed for good. Which of them an error is about, of those that
+// were joined, is told by its key.
+func several[T any, K comparable](ctx context.Context, r *retrying, c Call, left []T, ofError func(*Error) K, of func(T) K, call func(context.Context, ...T) error) error {
+	if len(left) == 0 {
+		return nil
+	}
+	var final []error
+	err := r.retry.run(ctx, c, func(ctx context.Context) error {
+		err := call(ctx, left...)
+		joined, ok := err.(interface{ Unwrap() []error })
+		if !ok {
+			return err
+		}
+		again := map[K]bool{}
+		var temporary []error
+		for _, err := range joined.Unwrap() {
+			var e *Error
+			if !errors.As(err, &e) || !Temporary(err) {
+				final = append(final, err)
+				continue
+			}
+			again[ofError(e)] = true
+			temporary = append(temporary, err)
+		}
+		failed := slices.DeleteFunc(slices.Clone(left), func(t T) bool { return !again[of(t)] })
+		if len(failed) == len(temporary) { // else it is not clear which they are, and all are repeated
+			left = failed
+		}
+		return errors.Join(temporary...)
+	})
+	return errors.Join(append(final, err)...)
 }
 
 // resuming reads a body that is opened again where it broke off. breaks counts those without a byte in between.

@@ -5,6 +5,7 @@ import (
 	"context"
 	"errors"
 	"io"
+	"slices"
 	"testing"
 	"testing/synctest"
 	"time"
@@ -165,4 +166,60 @@ func TestBodyResumed(t *testing.T) {
 			t.Errorf("%d bytes, %v", len(got), err)
 		}
 	})
+}
+
+// picky fails for some ids, each once, and for others for good.
+type picky struct {
+	remote.Remote
+	moody, never map[remote.ID]bool
+	calls        [][]remote.ID
+	nameless     bool // its errors do not say which id they are about
+}
+
+func (p *picky) Delete(_ context.Context, ids ...remote.ID) error {
+	p.calls = append(p.calls, ids)
+	var errs []error
+	for _, id := range ids {
+		e := &remote.Error{Op: remote.OpDelete, ID: id}
+		if p.nameless {
+			e.ID = ""
+		}
+		switch {
+		case p.moody[id]:
+			delete(p.moody, id)
+			e.Kind = remote.Unavailable
+		case p.never[id]:
+			e.Kind = remote.Permission
+		default:
+			continue
+		}
+		errs = append(errs, e)
+	}
+	return errors.Join(errs...)
+}
+
+// TestOnlyWhatFailed: of several only those are repeated for which it helps, and those that failed for good are told.
+func TestOnlyWhatFailed(t *testing.T) {
+	for _, test := range []struct {
+		nameless bool
+		repeated []remote.ID
+	}{
+		{false, []remote.ID{"b", "d"}},
+		{true, []remote.ID{"a", "b", "c", "d"}},
+	} {
+		synctest.Test(t, func(t *testing.T) {
+			p := &picky{moody: map[remote.ID]bool{"b": true, "d": true}, never: map[remote.ID]bool{"c": true}, nameless: test.nameless}
+			r := remote.WithRetry(p, remote.Policy{})
+			err := r.Delete(t.Context(), "a", "b", "c", "d")
+			if !errors.Is(err, remote.Permission) || remote.Temporary(err) {
+				t.Errorf("error %v", err)
+			}
+			if len(p.calls) != 2 || !slices.Equal(p.calls[1], test.repeated) {
+				t.Errorf("calls %v", p.calls)
+			}
+			if err := r.Delete(t.Context()); err != nil || len(p.calls) != 2 {
+				t.Errorf("nothing to delete: %v, %v", err, p.calls)
+			}
+		})
+	}
 }
