@@ -19,7 +19,6 @@ type actor struct {
 
 // actor resolves the view's account. A disabled one may do nothing.
 func (v *View) actor(op string, p datasite.Path) (actor, error) {
-	v.g.newDay()
 	a := actor{id: v.who}
 	if v.who.Account != "" && v.g.cfg.Subjects != nil {
 		u, err := v.g.cfg.Subjects.Subject(v.who.Account)

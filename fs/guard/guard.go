@@ -11,7 +11,6 @@ import (
 	iofs "io/fs"
 	"log/slog"
 	"sync"
-	"sync/atomic"
 	"time"
 
 	"github.com/openmined/syftfs/fs/backing"
@@ -65,8 +64,6 @@ type Guard struct {
 	locks pathLocks
 	files openFiles
 
-	today atomic.Int64 // the day of the last request; see newDay
-
 	lockers LockQueue // those who wait for a lock of an open file
 
 	turning sync.Mutex // held while the rule epoch is moved; nothing of ours is locked under it
@@ -83,9 +80,7 @@ func New(cfg Config) *Guard {
 	if cfg.Log == nil {
 		cfg.Log = slog.New(slog.DiscardHandler)
 	}
-	g := &Guard{cfg: cfg, tree: cfg.Tree, views: map[*View]struct{}{}}
-	g.today.Store(day(cfg.Now()))
-	return g
+	return &Guard{cfg: cfg, tree: cfg.Tree, views: map[*View]struct{}{}}
 }
 
 // View is the tree as one identity may see and change it. One per mount; k may be nil.

@@ -120,13 +120,3 @@ type moment struct {
 func (g *Guard) moment() moment { return moment{g.epoch(), day(g.cfg.Now())} }
 
 func day(t time.Time) int64 { return t.Unix() / (24 * 60 * 60) }
-
-// newDay tells the kernels of all views, once, that another day has begun: what the rules showed yesterday may
-// be out of sight. It is asked at each request, with no lock held.
-func (g *Guard) newDay() {
-	now, last := day(g.cfg.Now()), g.today.Load()
-	if now == last || !g.today.CompareAndSwap(last, now) || g.cfg.Rules == nil {
-		return
-	}
-	g.tell(nil, news{all: true})
-}
