@@ -90,6 +90,19 @@ func (c *check) kind(err error, kind remote.Kind) {
 	}
 }
 
+// exists checks that a put with a used id is refused as such. Behind WithRetry it may also say that it was done, after a failure
+// in between, but not each time.
+func (c *check) exists(r remote.Remote, s remote.Spec) {
+	c.Helper()
+	var err error
+	for range 8 {
+		if err = r.Put(c.ctx, s, remote.Bytes([]byte("another"))); err != nil {
+			break
+		}
+	}
+	c.kind(err, remote.Exists)
+}
+
 func (c *check) ids(r remote.Remote, n int) []remote.ID {
 	c.Helper()
 	ids, err := r.NewIDs(c.ctx, n)

@@ -37,7 +37,7 @@ func testIDs(c *check) {
 func testPutTwice(c *check) {
 	o := c.open(owen)
 	id := c.put(o, remote.Root, "one", "first")
-	c.kind(o.Put(c.ctx, remote.Spec{ID: id, Name: "two"}, remote.Bytes([]byte("second"))), remote.Exists)
+	c.exists(o, remote.Spec{ID: id, Name: "two"})
 	if got := c.content(o, id, 0); got != "first" {
 		c.Errorf("content %q after a second put", got)
 	}
@@ -45,7 +45,7 @@ func testPutTwice(c *check) {
 		c.Errorf("there are now %q", got)
 	}
 	f := c.folder(o, remote.Root, "folder")
-	c.kind(o.Put(c.ctx, remote.Spec{ID: f, Name: "folder", Folder: true}, remote.Body{}), remote.Exists)
+	c.exists(o, remote.Spec{ID: f, Name: "folder", Folder: true})
 }
 
 func testPutRefused(c *check) {
