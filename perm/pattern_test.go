@@ -38,6 +38,10 @@ func TestPubPatterns(t *testing.T) {
 		{"**/node/**", formWithin, []string{"node", "a/node", "node/a", "a/node/b/c"}, []string{"", "nodes", "a/anode/b", "nodenode"}},
 		{"**/*.md", formAnyChild, []string{"a.md", "x/y/.md"}, []string{"", "a", "a.md/b"}},
 		{"a/**/z", formPath, []string{"a/z", "a/b/z", "a/b/c/z"}, []string{"a", "z", "az", "b/a/z"}},
+		{"a/**/b/**/c", formPath, []string{"a/b/c", "a/x/b/y/b/c", "a/.x/b/.y/c"}, []string{"a/c/b", "b/c", "a/b", "a/b/c/d"}},
+		{"**/a/**/b/*", formPath, []string{"a/b/c", ".x/a/y/b/b/c"}, []string{"a/b", "b/a/c"}},
+		{"a/**/**", formPath, []string{"a", "a/b", "a/b/c"}, []string{"b/a", "ab"}},
+		{"a*/**", formPath, []string{"a", "ab", "ab/c"}, []string{"b"}},
 		{"x**y/*", formPath, []string{"xy/f", "x-1-y/f"}, []string{"x/1/y/f"}},
 		{"f?.txt", formPath, []string{"f1.txt", "fé.txt"}, []string{"f.txt", "f12.txt", "f/.txt"}},
 		{"{a,b{c,d}}*", formAny, []string{"a", "bc", "bdx"}, []string{"b", "c"}},
@@ -252,7 +256,11 @@ func TestPermPatterns(t *testing.T) {
 		{"**/x", []string{"x", "a/x", "a/b/x"}, []string{".a/x", "ax", "x/a"}},
 		{"a/**/z", []string{"a/z", "a/b/z", "a/b/c/z"}, []string{"a", "a/.b/z", "z"}},
 		{"**/a/**/z", []string{"a/z", "b/a/z", "a/b/a/z", "a/a/z"}, []string{"z", "a", "a/.b/z"}},
-		{"**/a/**", []string{"a/b", "b/a/c/d"}, []string{"a", "b/a"}},
+		{"**/a/**", []string{"a/b", "b/a/c/d"}, []string{"a", "b/a", ".a/a/b", "b/.c/a/b"}},
+		{"**/a/**/b/**/c", []string{"a/b/c", "x/a/b/a/b/c/c"}, []string{"a/b", "b/a/c", "a/.x/b/c", "a/b/.x/c"}},
+		{"**/.x/**/b", []string{".x/b", "a/.x/a/b"}, []string{".y/.x/b", ".x/.x/b"}},
+		{"a/**/**/b", []string{"a/b", "a/x/y/b"}, []string{"a", "a/.x/b"}},
+		{"a/**/**", []string{"a/b", "a/x/y/b"}, []string{"a", "a/.x/b"}},
 		{"?.md", []string{"a.md", "é.md"}, []string{".md", "..md", "ab.md"}},
 		{"a?*b", []string{"axb", "axxb"}, []string{"ab", "a/b"}},
 		{"x**y", []string{"xy", "x1y"}, []string{"x/y"}},
@@ -283,7 +291,7 @@ func TestPermPatterns(t *testing.T) {
 // TestPermAgainstRegexp compares the matcher of syftperm.yaml with a regular expression built from the description.
 func TestPermAgainstRegexp(t *testing.T) {
 	rapid.Check(t, func(t *rapid.T) {
-		segs := rapid.SliceOfN(rapid.SampledFrom([]string{"a", "b", ".a", "**", "**", "*", "a*", "*b", "?", ".*", "*a*b"}), 1, 5).Draw(t, "pattern")
+		segs := rapid.SliceOfN(rapid.SampledFrom([]string{"a", "b", ".a", "**", "**", "**", "**", "**", "*", "a*", "*b", "?", ".*", "*a*b"}), 1, 5).Draw(t, "pattern")
 		rel := strings.Join(rapid.SliceOfN(rapid.SampledFrom([]string{"a", "b", "ab", "aab", ".a", "baab"}), 1, 6).Draw(t, "path"), "/")
 		g, err := compilePermGlob(strings.Join(segs, "/"))
 		if err != nil {
