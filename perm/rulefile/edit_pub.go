@@ -52,17 +52,33 @@ func (e *editor) list(old []string, l perm.Level) []string {
 	if e.level != l && e.level != perm.None {
 		return old
 	}
-	want := slices.Clone(old)
+	wanted := map[string]bool{}
+	base := old
 	if e.replace && e.level == l {
-		want = slices.Clone(e.set)
+		base = e.set
 	}
-	want = slices.DeleteFunc(want, func(u string) bool { return slices.Contains(e.remove, u) })
+	for _, u := range base {
+		wanted[u] = !slices.Contains(e.remove, u)
+	}
+	fresh := slices.Clone(e.set)
 	if e.level == l {
-		want = append(want, e.add...)
+		for _, u := range e.add {
+			wanted[u] = true
+		}
+		fresh = append(fresh, e.add...)
 	}
-	out := slices.DeleteFunc(slices.Clone(old), func(u string) bool { return !slices.Contains(want, u) })
-	for _, u := range want {
-		if !slices.Contains(out, u) {
+	var out []string
+	for _, u := range old {
+		if wanted[u] {
+			out = append(out, u)
+		}
+	}
+	for _, u := range old {
+		wanted[u] = false // it is there, or must not be
+	}
+	for _, u := range fresh {
+		if wanted[u] {
+			wanted[u] = false
 			out = append(out, u)
 		}
 	}
@@ -148,12 +164,17 @@ func (e *editor) editList(n *yaml.Node, l perm.Level) {
 		old = append(old, target(c).Value)
 	}
 	want := e.list(old, l)
-	// Entries that stay keep their nodes, and so their comments.
-	n.Content = slices.DeleteFunc(n.Content, func(c *yaml.Node) bool { return !slices.Contains(want, target(c).Value) })
-	for _, u := range want {
-		if !slices.ContainsFunc(n.Content, func(c *yaml.Node) bool { return target(c).Value == u }) {
-			n.Content = append(n.Content, word(u))
+	// Entries that stay keep their nodes, and so their comments. They stand first in want.
+	stays := 0
+	n.Content = slices.DeleteFunc(n.Content, func(c *yaml.Node) bool {
+		if stays < len(want) && target(c).Value == want[stays] {
+			stays++
+			return false
 		}
+		return true
+	})
+	for _, u := range want[stays:] {
+		n.Content = append(n.Content, word(u))
 	}
 	if len(n.Content) == 0 || len(old) == 0 {
 		n.Style |= yaml.FlowStyle

@@ -2,7 +2,6 @@ package rulefile
 
 import (
 	"bytes"
-	"slices"
 	"strings"
 
 	"gopkg.in/yaml.v3"
@@ -160,11 +159,15 @@ func (s *splicer) flow(n *yaml.Node) (string, bool) {
 		b.Write(lead)
 	}
 	lost := len(n.Content) == 0 && bytes.ContainsRune(s.src[open:to-1], '#')
+	places := map[*yaml.Node]int{}
+	for i, c := range old.Content {
+		places[c] = i
+	}
 	before := -1 // the old element that was written last
 	for i := 0; i < len(n.Content); i += step {
-		j := slices.Index(old.Content, n.Content[i])
-		if j >= 0 {
-			j /= step
+		j, known := places[n.Content[i]]
+		if j /= step; !known {
+			j = -1
 		}
 		switch {
 		case i == 0:
