@@ -39,6 +39,10 @@ type Credentials struct {
 	turn chan struct{}
 	dead string // a refresh token that the server no longer takes, and
 	why  error  // what it said
+	// unsaved is a renewed sign-in with a new refresh token that could not be kept in place of one with the refresh token
+	// replaced. It is not used before it is kept: the old one may be worth nothing any more.
+	unsaved  *TokenFile
+	replaced string
 
 	mu      sync.Mutex // innermost
 	file    *TokenFile
@@ -115,6 +119,9 @@ func (k *Credentials) Token(ctx context.Context) (string, error) {
 	if err != nil {
 		return "", &remote.Error{Op: opSignIn, Kind: remote.Unauthorized, Err: err}
 	}
+	if k.unsaved != nil && file.Refresh == k.replaced {
+		return k.keep(k.unsaved, file.Refresh)
+	}
 	k.set(file)
 	if access, ok := k.current(); ok { // another process did
 		return access, nil
@@ -141,17 +148,24 @@ func (k *Credentials) renew(ctx context.Context, f TokenFile) (string, error) {
 		}
 		return "", err
 	}
-	rotated := tok.RefreshToken != "" && tok.RefreshToken != f.Refresh
+	old := f.Refresh
 	f.take(tok, k.now())
-	k.set(&f)
+	return k.keep(&f, old)
+}
+
+// keep writes f in place of the file with the refresh token old, and gives its access token. An access token alone that cannot
+// be kept costs a renewal at the next start, no more; a new refresh token must not be lost.
+func (k *Credentials) keep(f *TokenFile, old string) (string, error) {
+	k.unsaved = nil
 	body, err := f.Encode()
 	if err == nil {
 		err = k.store.Write("token", k.name, body)
 	}
-	if err != nil && rotated {
-		return "", fmt.Errorf("keep the renewed sign-in: %w", err)
+	if err != nil && f.Refresh != old {
+		k.unsaved, k.replaced = f, old
+		return "", fmt.Errorf("keep the renewed sign-in; free some space, then it is tried again: %w", err)
 	}
-	// An access token that could not be kept costs a renewal at the next start, no more.
+	k.set(f)
 	return f.Access, nil
 }
 

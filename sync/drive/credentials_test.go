@@ -248,8 +248,17 @@ func TestTokenNotKept(t *testing.T) {
 		t.Errorf("token %q, %v", got, err)
 	}
 	k.Refused("new")
-	if _, err := k.Token(t.Context()); !errors.Is(err, full) {
-		t.Errorf("error %v", err)
+	for range 2 {
+		if _, err := k.Token(t.Context()); !errors.Is(err, full) {
+			t.Errorf("error %v", err)
+		}
+	}
+	s.fail = nil
+	if got, err := k.Token(t.Context()); err != nil || got != "newer" || len(e.seen) != 2 {
+		t.Errorf("token %q, %v after %d renewals", got, err, len(e.seen))
+	}
+	if f, err := drive.ParseTokenFile(s.files["token.json"]); err != nil || f.Refresh != "r2" {
+		t.Errorf("kept %+v, %v", f, err)
 	}
 }
 

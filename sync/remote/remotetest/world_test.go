@@ -40,3 +40,17 @@ func (c *idleClock) Sleep(ctx context.Context, d time.Duration) error {
 	c.now = c.now.Add(d)
 	return ctx.Err()
 }
+
+// TestLimit: an account that is full may store nothing more, and another may.
+func TestLimit(t *testing.T) {
+	w := NewWorld(nil)
+	c := &check{T: t, ctx: t.Context(), open: w.Account}
+	o, r := c.open(owen), c.open(rachel)
+	w.SetLimit(owen, 10)
+	id := c.put(o, "", "ten", "0123456789")
+	c.kind(o.Put(c.ctx, remote.Spec{ID: c.ids(o, 1)[0], Name: "one"}, remote.Bytes([]byte("x"))), remote.Full)
+	c.kind(o.Update(c.ctx, id, remote.Edit{Body: new(remote.Bytes(make([]byte, 11)))}), remote.Full)
+	c.put(r, "", "eleven", "01234567890")
+	c.ok(o.Update(c.ctx, id, remote.Edit{Body: new(remote.Bytes(nil))}))
+	c.put(o, "", "one", "x")
+}
