@@ -7,6 +7,7 @@ import (
 	iofs "io/fs"
 	"os"
 	"path"
+	"slices"
 	"strings"
 	"testing"
 
@@ -122,8 +123,8 @@ func TestBroken(t *testing.T) {
 			if rs.Broken != err || rs.Kind.String() != c.Kind || rs.Dir != "d" || rs.From.File != file || len(rs.Rules) != 0 || rs.Terminal || len(problems) != 0 {
 				t.Errorf("rule set %+v, problems %v", rs, problems)
 			}
-			if lint := rulefile.Lint(file, []byte(c.Text)); len(lint) == 0 || lint[len(lint)-1] != e.Problem {
-				t.Errorf("lint %v", lint)
+			if lint := rulefile.Lint(file, []byte(c.Text)); !slices.Contains(lint, e.Problem) {
+				t.Errorf("lint says %d things, but not the error", len(lint))
 			}
 			if _, err := rulefile.Edit([]byte(c.Text), rulefile.Change{Kind: rs.Kind, Pattern: "a", Level: perm.Read, Add: []perm.User{"bob@x.org"}}); err == nil && strings.TrimLeft(c.Text, "# nothig\n~") != "" {
 				t.Error("it was edited")

@@ -17,6 +17,7 @@ type splicer struct {
 	src   []byte
 	lines []int                    // where each line begins
 	was   map[*yaml.Node]yaml.Node // the nodes of the text as they were
+	at    map[*yaml.Node]int       // where they begin, with anchor and tag
 	cuts  []cut
 }
 
@@ -28,22 +29,34 @@ type cut struct {
 
 // newSplicer is called before the nodes are edited.
 func newSplicer(src []byte, doc *yaml.Node) *splicer {
-	s := &splicer{src: src, lines: []int{0}, was: map[*yaml.Node]yaml.Node{}}
+	s := &splicer{src: src, lines: []int{0}, was: map[*yaml.Node]yaml.Node{}, at: map[*yaml.Node]int{}}
 	for i, c := range src {
 		if c == '\n' {
 			s.lines = append(s.lines, i+1)
 		}
 	}
-	s.remember(doc)
+	s.remember(doc, &mark{})
 	return s
 }
 
-func (s *splicer) remember(n *yaml.Node) {
+// mark is a place in the text, by line and column from 1 and by offset.
+type mark struct{ line, column, offset int }
+
+func (s *splicer) remember(n *yaml.Node, last *mark) {
 	old := *n
 	old.Content = slices.Clone(n.Content)
 	s.was[n] = old
+	// Nodes come in the order of the text, so that a long line is walked once.
+	if line := min(max(old.Line, 1), len(s.lines)); line != last.line || old.Column < last.column {
+		*last = mark{line, 1, s.lines[line-1]}
+	}
+	for ; last.column < old.Column; last.column++ {
+		_, n := utf8.DecodeRune(s.src[last.offset:])
+		last.offset += n
+	}
+	s.at[n] = last.offset
 	for _, c := range n.Content {
-		s.remember(c)
+		s.remember(c, last)
 	}
 }
 
@@ -305,16 +318,7 @@ func (s *splicer) replace(n *yaml.Node, text string) bool {
 }
 
 // start is where a node of the text begins, with its anchor and tag.
-func (s *splicer) start(n *yaml.Node) int {
-	old := s.was[n]
-	line := min(max(old.Line-1, 0), len(s.lines)-1)
-	at := s.lines[line]
-	for range old.Column - 1 {
-		_, n := utf8.DecodeRune(s.src[at:])
-		at += n
-	}
-	return at
-}
+func (s *splicer) start(n *yaml.Node) int { return s.at[n] }
 
 func (s *splicer) lineStart(n *yaml.Node) int {
 	return s.lines[min(max(s.was[n].Line-1, 0), len(s.lines)-1)]
