@@ -4,6 +4,7 @@ import (
 	"context"
 	"fmt"
 	iofs "io/fs"
+	"path"
 
 	"github.com/openmined/syftfs/fs/datasite"
 	"github.com/openmined/syftfs/perm"
@@ -41,39 +42,74 @@ func (v *View) Subject() perm.User {
 	return a.id.Subject
 }
 
+// own reports whether a acts as the owner in the own datasite, where everything is allowed. In a replica the owner of this datasite is
+// one of those whom that owner's rules speak of.
+func (v *View) own(a actor, p datasite.Path) bool { return a.owner && p.Owner == v.g.cfg.Owner }
+
 // decide is the only place where a right is asked for.
 func (g *Guard) decide(u perm.User, p datasite.Path, dir bool, want perm.Level) (perm.Decision, error) {
 	r := g.request(u, p, dir, want)
-	if d, ok := g.fixed(r, p); ok {
+	switch {
+	case p.IsRoot():
+		return perm.Decision{Request: r, Allowed: r.Want <= perm.Read, Level: perm.Read,
+			Steps: []perm.Step{{Text: "The top of the mount holds datasites only; make files inside your own"}}}, nil
+	case p.Owner != g.cfg.Owner && (u != g.cfg.Owner || u == ""):
+		return withheld(r), nil // nobody else knows of it
+	case g.ruled(p):
+		d, err := g.cfg.Rules.Decide(r)
+		if err != nil {
+			return d, fmt.Errorf("decide on %s: %w", p, err)
+		}
+		if p.Owner != g.cfg.Owner {
+			d = delivered(d)
+		}
 		return d, nil
+	case p.Owner != g.cfg.Owner:
+		return delivered(perm.Decision{Request: r}), nil
+	case u == p.Owner:
+		return perm.Decision{Request: r, Allowed: true, Level: perm.Admin, Owner: true, Steps: []perm.Step{{Text: "Owner of path"}}}, nil
 	}
-	d, err := g.cfg.Rules.Decide(r)
-	if err != nil {
-		return d, fmt.Errorf("decide on %s: %w", p, err)
+	return withheld(r), nil
+}
+
+// ruled reports whether rules speak about p: not where jobs are stored in a replica, for jobs/ is the way in.
+func (g *Guard) ruled(p datasite.Path) bool {
+	return g.cfg.Rules != nil && !p.IsRoot() && (p.Owner == g.cfg.Owner || !p.Under(datasite.Path{Owner: p.Owner, Rel: path.Dir(datasite.JobInboxDir)}))
+}
+
+// delivered is a decision of the rules in a replica, for the owner of this datasite: what was delivered can be read whatever they say;
+// anything else needs a delivered rule file that grants it.
+func delivered(d perm.Decision) perm.Decision {
+	came := perm.Step{Text: fmt.Sprintf("Delivered by %s; writing is that owner's to allow, jobs/ is the way in", d.Request.Owner)}
+	switch {
+	case d.Level <= perm.Read, d.Request.Want <= perm.Read:
+		return perm.Decision{Request: d.Request, Allowed: d.Request.Want <= perm.Read, Level: max(perm.Read, d.Level), Steps: []perm.Step{came}}
+	case !d.Allowed:
+		d.Steps = append(d.Steps[:len(d.Steps):len(d.Steps)], came)
 	}
-	return d, nil
+	return d
 }
 
 // trace is decide with everything that was looked at.
 func (g *Guard) trace(u perm.User, p datasite.Path, dir bool, want perm.Level) (perm.Trace, error) {
-	r := g.request(u, p, dir, want)
-	if d, ok := g.fixed(r, p); ok {
-		return perm.Trace{Decision: d}, nil
+	d, err := g.decide(u, p, dir, want)
+	if err != nil || !g.ruled(p) || p.Owner != g.cfg.Owner && u != g.cfg.Owner {
+		return perm.Trace{Decision: d}, err
 	}
-	t, err := g.cfg.Rules.Trace(r)
+	t, err := g.cfg.Rules.Trace(d.Request)
 	if err != nil {
 		return t, fmt.Errorf("decide on %s: %w", p, err)
 	}
+	t.Decision = d
 	return t, nil
 }
 
-// holders tells whom the rules name for p, besides the owner.
+// holders tells whom the rules name for p, besides the owner; of a replica nobody, because only parts of its rules travel.
 func (g *Guard) holders(p datasite.Path, dir bool) ([]perm.Holder, error) {
-	r := g.request(perm.Anonymous, p, dir, perm.None)
-	if _, ok := g.fixed(r, p); ok {
+	if !g.ruled(p) || p.Owner != g.cfg.Owner {
 		return nil, nil
 	}
-	h, err := g.cfg.Rules.Holders(r)
+	h, err := g.cfg.Rules.Holders(g.request(perm.Anonymous, p, dir, perm.None))
 	if err != nil {
 		return nil, fmt.Errorf("decide on %s: %w", p, err)
 	}
@@ -82,31 +118,6 @@ func (g *Guard) holders(p datasite.Path, dir bool) ([]perm.Holder, error) {
 
 func (g *Guard) request(u perm.User, p datasite.Path, dir bool, want perm.Level) perm.Request {
 	return perm.Request{User: u, Owner: p.Owner, Path: p.Rel, IsDir: dir, Want: want, Now: g.cfg.Now()}
-}
-
-// fixed decides where no rule of the own datasite speaks.
-func (g *Guard) fixed(r perm.Request, p datasite.Path) (perm.Decision, bool) {
-	switch {
-	case p.IsRoot():
-		return perm.Decision{Request: r, Allowed: r.Want <= perm.Read, Level: perm.Read,
-			Steps: []perm.Step{{Text: "The top of the mount holds datasites only; make files inside your own"}}}, true
-	case p.Owner != g.cfg.Owner:
-		return g.replica(r), true
-	case g.cfg.Rules != nil:
-		return perm.Decision{}, false
-	case r.User == p.Owner:
-		return perm.Decision{Request: r, Allowed: true, Level: perm.Admin, Owner: true, Steps: []perm.Step{{Text: "Owner of path"}}}, true
-	}
-	return withheld(r), true
-}
-
-// replica decides on a peer's datasite: the owner of this one reads what was delivered, nobody else knows of it.
-func (g *Guard) replica(r perm.Request) perm.Decision {
-	if r.User != g.cfg.Owner || r.User == "" {
-		return withheld(r)
-	}
-	return perm.Decision{Request: r, Allowed: r.Want <= perm.Read, Level: perm.Read, Steps: []perm.Step{
-		{Text: fmt.Sprintf("Delivered by %s; writing is that owner's to allow, jobs/ is the way in", r.Owner)}}}
 }
 
 // need refuses unless a holds want on p.
@@ -206,10 +217,19 @@ func (v *View) show(a actor, p datasite.Path, e datasite.Entry, read perm.Decisi
 	case p.IsRoot():
 		e.Mode = iofs.ModeDir | 0o500
 		return e, nil
-	case a.owner && p.Owner == v.g.cfg.Owner:
+	case v.own(a, p):
 		return e, nil
 	case a.owner: // a replica
-		e.Mode &^= 0o222
+		may := read.Level >= perm.Write
+		if e.Mode.IsDir() {
+			var err error
+			if may, err = v.mayFill(a, p, read); err != nil {
+				return e, err
+			}
+		}
+		if !may {
+			e.Mode &^= 0o222
+		}
 		return e, nil
 	case e.Mode&iofs.ModeSymlink != 0:
 		return e, nil

@@ -122,12 +122,12 @@ func (f *File) check(op string, write bool) (d perm.Decision, lost datasite.Path
 
 // fresh reports whether what was decided last is still true; mu is held.
 func (f *File) fresh() bool {
-	return !f.stale && f.moment == f.v.g.moment()
+	return !f.stale && f.moment == f.v.g.moment(f.path.Owner)
 }
 
 // ask decides anew at the current path, as a or not at all; mu is held.
 func (f *File) ask(op string, a actor, err error) {
-	now := f.v.g.moment() // before the decision: a change in between makes the handle ask again
+	now := f.v.g.moment(f.path.Owner) // before the decision: a change in between makes the handle ask again
 	if err != nil {
 		f.readErr, f.writeErr = err, err
 		f.stale = true // the account may come back without a change of rules

@@ -135,7 +135,7 @@ func (v *View) locked(op string, reqs []lockReq, n *news, do func(a actor) error
 
 // mayMake decides whether something may be made at p, where nothing may be.
 func (v *View) mayMake(op string, a actor, p datasite.Path, dir bool) (perm.Decision, error) {
-	if p.Rel == "" && (!a.owner || p.Owner != v.g.cfg.Owner) {
+	if p.Rel == "" && !v.own(a, p) {
 		return perm.Decision{}, never(op, p, 0, "the top of the mount holds datasites only; make files inside your own")
 	}
 	e, there, err := v.there(a, p)

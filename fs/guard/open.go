@@ -35,7 +35,7 @@ func (v *View) Open(ctx context.Context, p datasite.Path, flag int, mode iofs.Fi
 
 func (v *View) open(a actor, p datasite.Path, flag int, mode iofs.FileMode, n *news) (*File, error) {
 	const op = "open"
-	now := v.g.moment() // before the decision: a change in between makes the handle ask again
+	now := v.g.moment(p.Owner) // before the decision: a change in between makes the handle ask again
 	e, err := v.g.tree.Stat(p)
 	if absent(err) {
 		if flag&unix.O_CREAT != 0 {
@@ -161,7 +161,7 @@ func (v *View) newFile(a actor, p datasite.Path, now moment, b *backing.File, fl
 	}
 	f := &File{
 		v: v, b: b, acc: flag & unix.O_ACCMODE, appends: flag&unix.O_APPEND != 0,
-		free: a.plain && p.Owner == v.g.cfg.Owner,
+		free: a.plain && v.own(a, p),
 		path: p, seen: p, who: a, decision: d, moment: now, settled: e.Stamp,
 	}
 	return f, nil

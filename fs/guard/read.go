@@ -48,7 +48,7 @@ func (v *View) List(ctx context.Context, p datasite.Path) ([]datasite.Entry, err
 	if err != nil {
 		return nil, err
 	}
-	if a.owner && p.Owner == v.g.cfg.Owner {
+	if v.own(a, p) {
 		return all, nil
 	}
 	out := all[:0]

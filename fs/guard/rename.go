@@ -106,7 +106,7 @@ func (m *move) decide(ctx context.Context, noReplace bool) (err error) {
 			return err
 		}
 	}
-	if a.owner {
+	if v.own(a, m.from) {
 		return nil
 	}
 	left := maxFolderRename

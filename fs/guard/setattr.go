@@ -201,7 +201,7 @@ func (v *View) mayChmod(a actor, p datasite.Path, stored, shown datasite.Entry, 
 	if _, err := v.needWrite(op, a, p, stored.Mode.IsDir()); err != nil {
 		return nil, err
 	}
-	if a.owner {
+	if v.own(a, p) {
 		m := *want & all
 		return &m, nil
 	}

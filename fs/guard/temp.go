@@ -33,7 +33,7 @@ func (v *View) OpenTemp(ctx context.Context, p datasite.Path, flag int, mode iof
 	case !a.plain:
 		return nil, never(op, p, unix.EOPNOTSUPP, "only the owner can have a file without a name; give it one")
 	}
-	now := v.g.moment()
+	now := v.g.moment(p.Owner)
 	d, err := v.need(op, a, p, true, perm.Create)
 	if err != nil {
 		return nil, err

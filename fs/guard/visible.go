@@ -61,7 +61,7 @@ func (m *memo) drop(p datasite.Path, below bool) {
 
 // below reports whether anything in or below the folder p exists for a. It stops at the first.
 func (v *View) below(a actor, p datasite.Path) (bool, error) {
-	ok, known, turn := v.seen.at(a.id.Subject, v.g.moment(), p.Rel)
+	ok, known, turn := v.seen.at(a.id.Subject, v.g.moment(p.Owner), p.Rel)
 	if known {
 		return ok, nil
 	}

@@ -253,7 +253,7 @@ func (v *View) mayPlace(ctx context.Context, a actor, c datasite.Change, s *back
 	if err := free(op, p); err != nil {
 		return err
 	}
-	if a.owner {
+	if v.own(a, p) {
 		return nil
 	}
 	if err := limited(op, p, d, perm.File{Dir: true}); err != nil {
@@ -286,7 +286,7 @@ func (v *View) RemoveAll(ctx context.Context, p datasite.Path) error {
 	var s *backing.Staged
 	var n news
 	err := v.lockedAll(op, p, &n, func(a actor) error {
-		if !a.owner {
+		if !v.own(a, p) {
 			return never(op, p, 0, "only the owner can remove a folder with all that is in it at once")
 		}
 		e, _, err := v.look(op, a, p)
