@@ -46,7 +46,9 @@ func isPackageDoc(f *ast.File) bool {
 func TestNames(t *testing.T) {
 	vague := []string{"util", "utils", "common", "helpers", "helper", "types", "misc", "data", "global", "manager"}
 	aliases := map[string]string{"io/fs": "iofs", "github.com/hanwen/go-fuse/v2/fs": "fusefs", "google.golang.org/api/drive/v3": "gdrive",
+		"math/bits": "mathbits", "go.etcd.io/bbolt/errors": "bolterrors", // their names are taken
 		"github.com/elastic/go-seccomp-bpf": "seccomp"} // the package's own name, which its path does not tell
+	tools := []string{"integration/mountns", "sync/remote/remotetest"} // which no program links: TestArrows
 	top := []string{"cmd", "fs", "perm", "sync", "jobs", "integration"}
 	for _, f := range goFiles(t) {
 		first, _, _ := strings.Cut(f.path, "/")
@@ -64,7 +66,7 @@ func TestNames(t *testing.T) {
 			if want := aliases[im.path]; im.alias != want && im.alias != "_" {
 				t.Errorf("%s: %q is imported as %q, want %q", f.path, im.path, im.alias, want)
 			}
-			if im.path == "testing" && !f.test && f.dir != "integration/mountns" {
+			if im.path == "testing" && !f.test && !slices.Contains(tools, f.dir) {
 				t.Errorf("%s: a test's tools in the program", f.path)
 			}
 		}

@@ -176,7 +176,7 @@ func (w *modelWorld) who(t *rapid.T) *actor {
 	return w.people[rapid.SampledFrom(w.emails).Draw(t, "who")]
 }
 
-func (w *modelWorld) pick(t *rapid.T, label string, fit func(*thing) bool) string {
+func (w *modelWorld) pick(rt *rapid.T, label string, fit func(*thing) bool) string {
 	var ids []string
 	for _, id := range slices.Sorted(maps.Keys(w.m)) {
 		if fit == nil || fit(w.m[id]) {
@@ -184,9 +184,9 @@ func (w *modelWorld) pick(t *rapid.T, label string, fit func(*thing) bool) strin
 		}
 	}
 	if len(ids) == 0 {
-		t.Skip("nothing to take")
+		rt.Skip("nothing to take")
 	}
-	return rapid.SampledFrom(ids).Draw(t, label)
+	return rapid.SampledFrom(ids).Draw(rt, label)
 }
 
 func isFolder(it *thing) bool { return it.folder }

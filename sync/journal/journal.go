@@ -15,6 +15,7 @@ import (
 
 	"github.com/openmined/syftfs/fs/datasite"
 	"go.etcd.io/bbolt"
+	bolterrors "go.etcd.io/bbolt/errors"
 )
 
 var (
@@ -117,9 +118,9 @@ func openFile(path string) (db *bbolt.DB, last uint64, err error) {
 	}()
 	db, err = bbolt.Open(path, 0o600, &bbolt.Options{Timeout: lockWait, FreelistType: bbolt.FreelistMapType})
 	switch {
-	case errors.Is(err, boltTimeout):
+	case errors.Is(err, bolterrors.ErrTimeout):
 		return nil, 0, ErrLocked
-	case errors.Is(err, boltInvalid), errors.Is(err, boltChecksum), errors.Is(err, boltVersion):
+	case errors.Is(err, bolterrors.ErrInvalid), errors.Is(err, bolterrors.ErrChecksum), errors.Is(err, bolterrors.ErrVersionMismatch):
 		return nil, 0, fmt.Errorf("%w (%w)", ErrCorrupt, err)
 	case err != nil:
 		return nil, 0, err

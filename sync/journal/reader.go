@@ -7,6 +7,7 @@ import (
 
 	"github.com/openmined/syftfs/fs/datasite"
 	"go.etcd.io/bbolt"
+	bolterrors "go.etcd.io/bbolt/errors"
 )
 
 // Reader reads changes in order from its own durable cursor. Next is for one goroutine at a time.
@@ -86,7 +87,7 @@ func (r *Reader) fetch() error {
 		}
 		return nil
 	})
-	if errors.Is(err, boltClosed) {
+	if errors.Is(err, bolterrors.ErrDatabaseNotOpen) {
 		return r.j.errClosed("next")
 	}
 	if err != nil {
