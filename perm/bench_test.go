@@ -77,21 +77,30 @@ func BenchmarkTurned(b *testing.B) {
 	}
 }
 
-// BenchmarkReplace replaces a rule file while 100,000 answers are cached, and asks for something below it.
+// BenchmarkReplace replaces a rule file by another while 100,000 answers are cached, and asks for something below it.
 func BenchmarkReplace(b *testing.B) {
 	l := newLoad()
 	var all []perm.Request
 	for i := range loadPaths {
 		all = append(all, l.nth(i))
 	}
-	x := warm(b, l, all)
-	b.ReportAllocs()
-	i := 0
-	for b.Loop() {
-		r := all[i]
-		x.Forget(r.Owner, "")
+	at := all[loadPaths/2]
+	versions := [2][]perm.Ruleset{{l.file(at.Owner, "", 1)}, {l.file(at.Owner, "", 2)}}
+	version := 0
+	x := perm.NewIndex(func(owner perm.User, dir string) ([]perm.Ruleset, error) {
+		if owner == at.Owner && dir == "" {
+			return versions[version], nil
+		}
+		return l.rules(owner, dir)
+	})
+	for _, r := range all {
 		ask(b, x, r)
-		i = (i + 7919) % len(all)
+	}
+	b.ReportAllocs()
+	for b.Loop() {
+		version = 1 - version
+		x.Forget(at.Owner, "")
+		ask(b, x, at)
 	}
 }
 

@@ -1,13 +1,25 @@
 package perm
 
-import "strings"
+import (
+	"slices"
+	"strings"
+)
 
-// maxAlternatives bounds the patterns that one with {...} stands for, maxPatterns those that all of a file stand for: they
-// are written out when the file is read.
+// maxAlternatives bounds the patterns that one with {...} stands for. They are written out when a file is read; maxWritten
+// bounds the memory that this takes, in bytes, about.
 const (
 	maxAlternatives = 1000
-	maxPatterns     = 20000
+	maxWritten      = 16 << 20
 )
+
+// written is the memory that a glob of that length takes when it is written out, 0 if there is nothing to write out.
+func written(alternatives, length int) int {
+	const each = 200
+	if alternatives == 1 {
+		return 0
+	}
+	return alternatives * (each + length)
+}
 
 // brace is a part of a glob: text or a template, or one of "{", "," and "}" that make alternatives.
 type brace struct {
@@ -61,8 +73,8 @@ func splitBraces(pieces []piece) []brace {
 	return out
 }
 
-// alternatives counts the patterns that a glob stands for, up to a little over maxAlternatives.
-func alternatives(all []brace) int {
+// alternativesOf counts the patterns that a glob stands for, up to a little over maxAlternatives.
+func alternativesOf(all []brace) int {
 	type level struct{ sum, product int } // of the alternatives so far; of this one
 	stack := []level{{product: 1}}
 	for _, b := range all {
@@ -91,8 +103,8 @@ func writeOut(all []brace) [][]piece {
 		top := &stack[len(stack)-1]
 		switch b.mark {
 		case 0:
-			for i, form := range top.open {
-				top.open[i] = append(form[:len(form):len(form)], b.piece)
+			for i := range top.open {
+				top.open[i] = append(top.open[i], b.piece)
 			}
 		case '{':
 			stack = append(stack, level{open: [][]piece{nil}})
@@ -105,7 +117,7 @@ func writeOut(all []brace) [][]piece {
 			var open [][]piece
 			for _, begin := range outer.open {
 				for _, end := range ends {
-					open = append(open, append(begin[:len(begin):len(begin)], end...))
+					open = append(open, slices.Concat(begin, end)) // which nothing else refers to
 				}
 			}
 			outer.open = open
@@ -116,6 +128,15 @@ func writeOut(all []brace) [][]piece {
 		forms[i] = joinText(forms[i])
 	}
 	return forms
+}
+
+// textOf is the text outside of templates.
+func textOf(pieces []piece) string {
+	var b strings.Builder
+	for _, p := range pieces {
+		b.WriteString(p.text)
+	}
+	return b.String()
 }
 
 // joinText makes one piece of neighbouring text.

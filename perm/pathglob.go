@@ -1,6 +1,7 @@
 package perm
 
 import (
+	"cmp"
 	"slices"
 	"strings"
 	"unicode/utf8"
@@ -35,7 +36,21 @@ type token struct {
 // class is [...].
 type class struct {
 	negated bool
-	spans   []span
+	spans   []span // in order, apart from each other
+}
+
+func newClass(negated bool, spans []span) *class {
+	spans = slices.DeleteFunc(spans, func(s span) bool { return s.lo > s.hi }) // its low end stands beside it
+	slices.SortFunc(spans, func(a, b span) int { return cmp.Compare(a.lo, b.lo) })
+	c := &class{negated: negated}
+	for _, s := range spans {
+		if n := len(c.spans); n > 0 && s.lo <= c.spans[n-1].hi {
+			c.spans[n-1].hi = max(c.spans[n-1].hi, s.hi)
+			continue
+		}
+		c.spans = append(c.spans, s)
+	}
+	return c
 }
 
 // holds reports whether c is in the class, or not in a negated one; never for a slash, and only a negated one for what is not UTF-8.
@@ -43,7 +58,18 @@ func (s *class) holds(c rune, size int) bool {
 	if c == '/' {
 		return false
 	}
-	in := (c != utf8.RuneError || size > 1) && slices.ContainsFunc(s.spans, func(p span) bool { return p.lo <= c && c <= p.hi })
+	if c == utf8.RuneError && size <= 1 {
+		return s.negated
+	}
+	_, in := slices.BinarySearchFunc(s.spans, c, func(p span, c rune) int {
+		switch {
+		case p.hi < c:
+			return -1
+		case p.lo > c:
+			return 1
+		}
+		return 0
+	})
 	return in != s.negated
 }
 

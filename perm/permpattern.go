@@ -23,7 +23,7 @@ type permGlob struct {
 func (g *permGlob) never() bool    { return g.hopeless }
 func (g *permGlob) usesDate() bool { return false }
 func (g *permGlob) usesUser() bool { return g.path.personal }
-func (g *permGlob) size() int      { return 1 }
+func (g *permGlob) written() int   { return 0 }
 
 func compilePermGlob(pattern string) (*permGlob, error) {
 	switch {

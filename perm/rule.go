@@ -80,7 +80,7 @@ func (b bits) highest() (top Level) {
 	return top
 }
 
-var errPatterns = errors.New("the {...} of this file stand for more than 20,000 patterns; write fewer alternatives")
+var errPatterns = errors.New("the {...} of this file stand for too many patterns; write fewer alternatives")
 
 var errTwoFiles = errors.New("two rule files of the same name")
 
@@ -111,15 +111,11 @@ func (f *file) fail(err error) {
 
 func (f *file) compileRules(rules []Rule, ids *atomic.Uint64) error {
 	f.rules = make([]*rule, 0, len(rules))
-	index := map[string]int32{} // of entries
-	size := 0
+	c := compiler{file: f, entries: map[string]int32{}}
 	for i := range rules {
-		r, err := f.compileRule(i+1, &rules[i], index)
+		r, err := c.rule(i+1, &rules[i])
 		if err != nil {
 			return wrongPattern(rules[i].Pattern, err)
-		}
-		if size += r.matcher.size(); size > maxPatterns {
-			return errPatterns
 		}
 		r.id = ids.Add(1)
 		f.dated = f.dated || r.matcher.usesDate()
@@ -142,9 +138,28 @@ func (f *file) compileRules(rules []Rule, ids *atomic.Uint64) error {
 	return nil
 }
 
-func (f *file) compileRule(nth int, src *Rule, index map[string]int32) (*rule, error) {
+// compiler compiles the rules of a file.
+type compiler struct {
+	file    *file
+	entries map[string]int32 // known already
+	size    int              // of what was written out
+}
+
+// wrote adds to the size, and fails beyond the bound.
+func (c *compiler) wrote(size int) error {
+	if c.size += size; c.size > maxWritten {
+		return errPatterns
+	}
+	return nil
+}
+
+func (c *compiler) rule(nth int, src *Rule) (*rule, error) {
+	f := c.file
 	m, err := compile(f.kind, src.Pattern)
 	if err != nil {
+		return nil, err
+	}
+	if err := c.wrote(m.written()); err != nil {
 		return nil, err
 	}
 	if src.Deny && f.kind == KindPub {
@@ -164,16 +179,31 @@ func (f *file) compileRule(nth int, src *Rule, index map[string]int32) (*rule, e
 	r.grants = make([]grant, 0, n)
 	for level := Read; level <= Admin; level++ {
 		for _, text := range src.Grants[level] {
-			i, known := index[text]
-			if !known {
-				i = int32(len(f.entries))
-				index[text] = i
-				f.entries = append(f.entries, compileEntry(f.kind, text))
+			i, err := c.entry(text)
+			if err != nil {
+				return nil, err
 			}
 			r.grant(i, level)
 		}
 	}
 	return r, nil
+}
+
+// entry gives the place of an entry among those of the file.
+func (c *compiler) entry(text string) (int32, error) {
+	if i, known := c.entries[text]; known {
+		return i, nil
+	}
+	e := compileEntry(c.file.kind, text)
+	if e.glob != nil {
+		if err := c.wrote(e.glob.written()); err != nil {
+			return 0, fmt.Errorf("entry %q: %w", clip(text), err)
+		}
+	}
+	i := int32(len(c.file.entries))
+	c.entries[text] = i
+	c.file.entries = append(c.file.entries, e)
+	return i, nil
 }
 
 func compileEntry(kind Kind, text string) entry {
