@@ -61,6 +61,9 @@ func (d *Denied) Error() string {
 	}
 	if d.Errno == 0 && d.Path.Owner != "" && d.Decision.Request.User != d.Path.Owner {
 		fmt.Fprintf(&b, ". Ask %s to grant it.", d.Path.Owner)
+		if r, _ := d.Decision.Remedy(); r.Text != "" {
+			b.WriteString(" " + r.Text)
+		}
 	}
 	return b.String()
 }

@@ -236,10 +236,11 @@ func TestRefusalsSayWhyToThoseWhoMayKnow(t *testing.T) {
 		not  []string
 	}{
 		{"visible", reader, open("shared/f", wr),
-			[]string{"open owner@x.org/shared/f: not allowed for reader@x.org, write is needed", "/owner@x.org/syft.pub.yaml line 2", "Pattern 'shared/**' matched", "Ask owner@x.org"}, nil},
+			[]string{"open owner@x.org/shared/f: not allowed for reader@x.org, write is needed", "/owner@x.org/syft.pub.yaml line 2", "Pattern 'shared/**' matched", "Ask owner@x.org",
+				"It would take reader@x.org in the write list of the pattern 'shared/**' in /owner@x.org/syft.pub.yaml."}, nil},
 		{"hidden", reader, open("secret/f", rd), []string{"open owner@x.org/secret/f: no such file or directory"}, []string{"syft.pub.yaml", "Pattern"}},
-		{"created over hidden", reader, open("secret/f", wr|creat), []string{"No permission found"}, []string{"syft.pub.yaml", "Pattern"}},
-		{"created where nothing is", reader, open("secret/none", wr|creat), []string{"No permission found"}, []string{"syft.pub.yaml", "Pattern"}},
+		{"created over hidden", reader, open("secret/f", wr|creat), []string{"No permission found"}, []string{"syft.pub.yaml", "Pattern", "It would take"}},
+		{"created where nothing is", reader, open("secret/none", wr|creat), []string{"No permission found"}, []string{"syft.pub.yaml", "Pattern", "It would take"}},
 		{"limit", writer, truncate("small/f", 11), []string{"Blocked by max_file_size limit"}, []string{"Ask"}},
 		{"folder with something hidden in it", writer, rename("shared/part", "shared/new", 0), []string{"owner@x.org/shared/part: "}, []string{"in-there"}},
 	} {
