@@ -40,8 +40,11 @@ func TestHostileRules(t *testing.T) {
 		"nothing but ** (syftperm)":   {perm.KindPerm, lots(1, func(int) perm.Rule { return perm.Rule{Pattern: strings.Repeat("**/a*a/", 50000) + "b"} }), false},
 		"a class of many":             {perm.KindPub, lots(1, func(int) perm.Rule { return perm.Rule{Pattern: "*[" + string(class) + "]*z"} }), false},
 		"nested alternatives": {perm.KindPub, lots(1, func(int) perm.Rule {
-			return perm.Rule{Pattern: "*" + strings.Repeat("{", 50000) + strings.Repeat("}", 50000)}
+			return perm.Rule{Pattern: "*" + strings.Repeat("{x,", 900) + strings.Repeat("}", 900)}
 		}), false},
+		"deeply nested alternatives": {perm.KindPub, lots(1, func(int) perm.Rule {
+			return perm.Rule{Pattern: "*" + strings.Repeat("{x,", 50000) + strings.Repeat("}", 50000)}
+		}), true},
 		"brackets that open and no end": {perm.KindPub, lots(1, func(int) perm.Rule { return perm.Rule{Pattern: strings.Repeat("[", 100000)} }), true},
 	} {
 		t.Run(name, func(t *testing.T) {
