@@ -1,0 +1,161 @@
+package replica
+
+import (
+	"bytes"
+	"context"
+	"errors"
+	"fmt"
+	"slices"
+
+	"github.com/openmined/syftfs/fs/datasite"
+	"github.com/openmined/syftfs/sync/remote"
+	"github.com/openmined/syftfs/sync/wire"
+	"go.etcd.io/bbolt"
+)
+
+// compact makes one message of those that we put into an outbox, once there are many: of each file the newest version, in its order. The
+// others are removed when the new one lies there.
+func (r *Replica) compact(ctx context.Context, peers []Peer) error {
+	if err := r.removeDoomed(ctx); err != nil {
+		return err
+	}
+	for _, p := range peers {
+		if !p.Serve || p.Outbox == "" {
+			continue
+		}
+		l := lane{Kind: wire.OutboxFolder, Peer: p.User}
+		var x exchange
+		busy := false
+		err := r.store.view(func(tx *bbolt.Tx) (err error) {
+			if _, busy, err = get[message](tx, lanesBucket, l.String()); err != nil {
+				return err
+			}
+			x, _, err = get[exchange](tx, peerBucket, p.User.String())
+			return err
+		})
+		if err != nil {
+			return err
+		}
+		if busy || x.Outbox < r.cfg.Compact {
+			continue
+		}
+		if err := r.compactOne(ctx, p, l); err != nil {
+			return fmt.Errorf("compact the outbox for %s: %w", p.User, err)
+		}
+	}
+	return nil
+}
+
+func (r *Replica) compactOne(ctx context.Context, p Peer, l lane) error {
+	objects, err := remote.Collect(ctx, r.cfg.Remote, remote.Query{Parent: p.Outbox, Whose: remote.Mine, Files: true, Want: objectFields})
+	if err != nil {
+		return err
+	}
+	type old struct {
+		object remote.Object
+		name   wire.FileName
+	}
+	var list []old
+	for _, o := range objects {
+		if name, err := wire.ParseFile(o.Name); err == nil && name.Kind == wire.EventsFile {
+			list = append(list, old{o, name})
+		}
+	}
+	slices.SortFunc(list, func(a, b old) int { return a.name.Compare(b.name) })
+	newest := map[datasite.Path]wire.Item{}
+	var order []datasite.Path
+	var replaces []remote.ID
+	sp := r.store.newSpool()
+	for _, o := range list {
+		var body bytes.Buffer
+		err := remote.Fetch(ctx, r.cfg.Remote, o.object, maxPacked, &body)
+		if errors.Is(err, remote.NotFound) {
+			continue // a list still showed it
+		}
+		if err != nil {
+			return err
+		}
+		e, err := r.cfg.Codec.DecodeEvents(&body, o.name, r.cfg.Owner)
+		if err != nil || len(e.Refused) > 0 {
+			continue // not like what is written here: it stays as it is
+		}
+		for _, it := range e.Items {
+			if _, twice := newest[it.Path]; twice {
+				order = slices.DeleteFunc(order, func(q datasite.Path) bool { return q == it.Path })
+			}
+			newest[it.Path] = it
+			order = append(order, it.Path)
+		}
+		replaces = append(replaces, o.object.ID)
+	}
+	if len(replaces) < 2 {
+		return r.counted(l, len(replaces))
+	}
+	items := make([]sent, 0, len(order))
+	for _, path := range order {
+		it := newest[path]
+		s := sent{ID: it.ID, Op: it.Op, Path: path.Rel, Before: it.Before, After: it.After, Submitted: it.Submitted}
+		if it.Op == datasite.OpWrite {
+			if s.Offset, s.Size, _, err = sp.add(bytes.NewReader(it.Content), maxContent); err != nil {
+				return errors.Join(err, sp.drop())
+			}
+			s.Spool = sp.name
+		}
+		items = append(items, s)
+	}
+	slices.SortStableFunc(items, deletionsFirst)
+	m, body, err := r.draft(ctx, l, p.Outbox, items, true)
+	if unsendable(err) {
+		// Together they are too large for one message. They are tried again after as many more.
+		return errors.Join(sp.drop(), r.counted(l, 0))
+	}
+	if err == nil {
+		err = sp.keep()
+	}
+	if err != nil {
+		return errors.Join(err, sp.drop())
+	}
+	m.Replaces = replaces
+	if err := r.store.update("compact", func(tx *bbolt.Tx) error { return plan(tx, m) }); err != nil {
+		return errors.Join(err, sp.drop())
+	}
+	r.takesOff(m, body)
+	return nil
+}
+
+// counted notes how many of our messages lie in an outbox.
+func (r *Replica) counted(l lane, n int) error {
+	return r.store.update("counted", func(tx *bbolt.Tx) error {
+		x, _, err := get[exchange](tx, peerBucket, l.Peer.String())
+		if err != nil {
+			return err
+		}
+		x.Outbox = n
+		return put(tx, peerBucket, l.Peer.String(), x)
+	})
+}
+
+// removeDoomed removes the messages that a compacted one replaced.
+func (r *Replica) removeDoomed(ctx context.Context) error {
+	var ids []remote.ID
+	err := r.store.view(func(tx *bbolt.Tx) error {
+		return each(tx, doomedBucket, "", func(key string, _ bool) error {
+			ids = append(ids, remote.ID(key))
+			return nil
+		})
+	})
+	if err != nil || len(ids) == 0 {
+		return err
+	}
+	if err := r.cfg.Remote.Delete(ctx, ids...); err != nil {
+		return err
+	}
+	return r.store.update("removed", func(tx *bbolt.Tx) error {
+		for _, id := range ids {
+			if err := del(tx, doomedBucket, string(id)); err != nil {
+				return err
+			}
+		}
+		return nil
+	})
+}
