@@ -58,8 +58,8 @@ func NewIndex(load func(owner User, dir string) ([]Ruleset, error)) *Index {
 // error means that the rules could not be read, or that r is not a clean request; the decision is then a refusal. The steps
 // of a decision are shared and must not be changed. A zero Now stands for the present.
 func (x *Index) Decide(r Request) (Decision, error) {
-	if r.User == r.Owner && !r.User.nobody() && cleanPath(r.Path) {
-		return Decision{Request: r, Allowed: true, Level: Admin, Owner: true, Steps: x.owner}, nil
+	if r.byOwner() && cleanPath(r.Path) {
+		return x.ownersDecision(r), nil
 	}
 	s := x.site(r.Owner)
 	epoch := s.epoch.Load()
@@ -85,6 +85,12 @@ func (x *Index) Decide(r Request) (Decision, error) {
 		}
 	}
 	return out.decision(r), nil
+}
+
+func (r *Request) byOwner() bool { return r.User == r.Owner && !r.User.nobody() }
+
+func (x *Index) ownersDecision(r Request) Decision {
+	return Decision{Request: r, Allowed: true, Level: Admin, Owner: true, Steps: x.owner}
 }
 
 // question is a request with all that its answer depends on.

@@ -82,11 +82,7 @@ func (r TracedRule) String() string {
 
 // Trace decides r and tells everything that was looked at. Its errors are those of Decide.
 func (x *Index) Trace(r Request) (Trace, error) {
-	d, err := x.Decide(r)
-	t := Trace{Decision: d}
-	if err != nil {
-		return t, err
-	}
+	t := Trace{Decision: Decision{Request: r}}
 	s := x.site(r.Owner)
 	epoch := s.epoch.Load()
 	q, err := x.consider(s, epoch, &r)
@@ -94,9 +90,12 @@ func (x *Index) Trace(r Request) (Trace, error) {
 		return t, err
 	}
 	var decider *rule
-	if !d.Owner {
+	if r.byOwner() {
+		t.Decision = x.ownersDecision(r)
+	} else {
 		v := q.judge()
-		decider = v.find(r.Want).rule
+		f := v.find(r.Want)
+		decider, t.Decision = f.rule, x.memory.Load().outcome(&f).decision(r)
 	}
 	for _, f := range q.reign.files {
 		who := f.who(r.User)
