@@ -167,8 +167,8 @@ func (o *outcome) disallowed(r *rule) {
 	o.say("Disallowed in "+r.in.shown+" by rule "+strconv.Itoa(r.nth), r.from)
 }
 
-// decision answers r.
+// decision answers r. Whoever appends to the steps gets a copy of them.
 func (o *outcome) decision(r Request) Decision {
 	return Decision{Request: r, Allowed: o.ground.cause == granted, Level: o.level, Pattern: o.pattern, By: o.by, Limits: o.limits,
-		Steps: o.steps, ground: &o.ground}
+		Steps: o.steps[:len(o.steps):len(o.steps)], ground: &o.ground}
 }
