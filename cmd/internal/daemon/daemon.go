@@ -87,7 +87,7 @@ func Run(ctx context.Context, dir string, o RunOptions) (err error) {
 	defer func() {
 		err = errors.Join(err, closers.close(s.log))
 		if !announced {
-			announce(err)
+			Announce(err)
 		}
 	}()
 	if err := s.open(&closers); err != nil {
@@ -100,7 +100,7 @@ func Run(ctx context.Context, dir string, o RunOptions) (err error) {
 		return err
 	}
 	announced = true
-	announce(nil)
+	Announce(nil)
 	if o.Ready != nil {
 		o.Ready(s.State())
 	}

@@ -27,17 +27,23 @@ const (
 	logFile  = "daemon.log"
 )
 
-// Detached reports whether this process was started by Detach.
+// Detached reports whether this process was started by DetachCommand.
 func Detached() bool { return os.Getenv(readyEnv) != "" }
 
 // Detach starts `syftfs up` for the datasite with this state folder in a session of its own, and returns when it is ready. What it
 // says goes to daemon.log in the state folder.
 func Detach(ctx context.Context, stateDir string) error {
+	return DetachCommand(ctx, filepath.Join(stateDir, logFile), "up", "--datasite", filepath.Base(stateDir))
+}
+
+// DetachCommand starts this program with args in a session of its own, and returns when that process says with Announce that it is ready,
+// or its error. What it prints is added to the file at logPath.
+func DetachCommand(ctx context.Context, logPath string, args ...string) error {
 	self, err := os.Executable()
 	if err != nil {
 		return err
 	}
-	log, err := os.OpenFile(filepath.Join(stateDir, logFile), os.O_WRONLY|os.O_CREATE|os.O_APPEND, 0o600)
+	log, err := os.OpenFile(logPath, os.O_WRONLY|os.O_CREATE|os.O_APPEND, 0o600)
 	if err != nil {
 		return err
 	}
@@ -47,7 +53,7 @@ func Detach(ctx context.Context, stateDir string) error {
 		return err
 	}
 	defer r.Close()
-	cmd := exec.Command(self, "up", "--datasite", filepath.Base(stateDir))
+	cmd := exec.Command(self, args...)
 	cmd.Dir = "/"
 	cmd.Env = append(os.Environ(), readyEnv+"=1")
 	cmd.Stdout, cmd.Stderr = log, log
@@ -82,8 +88,8 @@ func Detach(ctx context.Context, stateDir string) error {
 	}
 }
 
-// announce tells the process that called Detach that this one is ready (err is nil) or why it will not be.
-func announce(err error) {
+// Announce tells the process that called DetachCommand, if one did, that this one is ready (err is nil) or why it will not be.
+func Announce(err error) {
 	if !Detached() {
 		return
 	}
