@@ -125,6 +125,19 @@ func revocations() []row {
 			f.add("read", err)
 			f.add("fsync", unix.Fsync(fd))
 		}), want: "[less:ok write:EACCES ftruncate:EACCES fallocate:EACCES read:ok shut:ok write:EACCES read:EACCES fsync:ok]"},
+		{name: "a file that one made", do: after("create", rd, func(s spot, _ int, f *found) {
+			fd, err := unix.Open(s.hers("made"), wr|creat|excl, 0o644)
+			f.add("make", err)
+			write := func() { _, err := unix.Pwrite(fd, []byte("X"), 0); f.add("write", err) }
+			write()
+			f.add("less", s.give("read"))
+			write()
+			f.add("give", s.give("create"))
+			write()
+			f.add("close", unix.Close(fd))
+			_, err = unix.Open(s.hers("made"), wr, 0)
+			f.add("open", err)
+		}), want: "[make:ok write:ok less:ok write:EACCES give:ok write:ok close:ok open:EACCES]"},
 		{name: "mapped to read", do: after("read", rd, func(s spot, fd int, f *found) {
 			b, err := unix.Mmap(fd, 0, 5, unix.PROT_READ, unix.MAP_SHARED)
 			f.add("map", err)

@@ -2,6 +2,7 @@ package guard
 
 import (
 	"context"
+	"errors"
 	"fmt"
 	iofs "io/fs"
 	"path"
@@ -184,6 +185,9 @@ func (v *View) inTheWay(op string, a actor, p datasite.Path) error {
 func (v *View) visible(a actor, p datasite.Path, m iofs.FileMode) (perm.Decision, bool, error) {
 	d, err := v.g.decide(a.id.Subject, p, m.IsDir(), perm.Read)
 	switch {
+	case !a.owner && errors.Is(err, iofs.ErrPermission): // rules that are closed on the disk, to this program too
+		v.g.cfg.Log.Warn("cannot decide, hidden", "path", p.String(), "err", err)
+		return d, false, nil
 	case err != nil:
 		return d, false, err
 	case a.owner:

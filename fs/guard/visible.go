@@ -1,9 +1,12 @@
 package guard
 
 import (
+	"errors"
+	iofs "io/fs"
 	"strings"
 	"sync"
 
+	"github.com/openmined/syftfs/fs/backing"
 	"github.com/openmined/syftfs/fs/datasite"
 	"github.com/openmined/syftfs/perm"
 )
@@ -65,21 +68,23 @@ func (v *View) below(a actor, p datasite.Path) (bool, error) {
 	if known {
 		return ok, nil
 	}
-	ok, err := v.searchBelow(a, p)
-	if err == nil {
+	names, err := v.g.tree.Names(p)
+	switch {
+	case absent(err):
+		return false, nil // and not kept: there is no end of names that are not there
+	case errors.Is(err, iofs.ErrPermission): // closed on the disk, to this program too
+		v.g.cfg.Log.Warn("cannot look into a folder, nothing in it is shown", "path", p.String(), "err", err)
+		names = nil
+	case err != nil:
+		return false, err
+	}
+	if ok, err = v.search(a, p, names); err == nil {
 		v.seen.keep(turn, p.Rel, ok)
 	}
 	return ok, err
 }
 
-func (v *View) searchBelow(a actor, p datasite.Path) (bool, error) {
-	names, err := v.g.tree.Names(p)
-	if absent(err) {
-		return false, nil
-	}
-	if err != nil {
-		return false, err
-	}
+func (v *View) search(a actor, p datasite.Path, names []backing.Name) (bool, error) {
 	// First what lies directly in it: most folders are decided by that.
 	for _, n := range names {
 		if !n.Type.IsRegular() && !n.Type.IsDir() && n.Type&modeSymlink == 0 {

@@ -209,6 +209,40 @@ func TestARuleWithADateHoldsForThatDay(t *testing.T) {
 	}
 }
 
+// A folder that this program itself may not look into hides nothing else. (Root may look into everything.)
+func TestAFolderClosedOnTheDiskHidesNothingElse(t *testing.T) {
+	w := newWorld(t)
+	closed := filepath.Join(w.dir, string(owner), "deep/a/a-closed")
+	must(t, os.Mkdir(closed, 0))
+	t.Cleanup(func() { must(t, os.Chmod(closed, 0o700)) })
+	for rel, want := range map[string]string{"deep": "ok", "deep/a": "ok", "deep/a/a-closed": "ENOENT", "deep/a/b/open.txt": "ok"} {
+		if _, err := w.views[nobody].Stat(t.Context(), at(rel)); errno(err) != want {
+			t.Errorf("%s: %v, want %s", rel, err, want)
+		}
+	}
+	if seen := w.seenBy(w.views[nobody], at("deep/a")); len(seen) != 2 {
+		t.Errorf("listed: %v", seen)
+	}
+}
+
+// Whoever tries names that are not there does not fill the memory.
+func TestNamesThatAreNotThereAreNotKept(t *testing.T) {
+	w := newWorld(t)
+	for i := range 100 {
+		rel := "deep/none" + strings.Repeat("x", i)
+		for _, do := range []try{mkdir(rel), stat(rel), open(rel, wr|creat), rmdir(rel)} {
+			if err := do(t.Context(), w.views[nobody]); err == nil {
+				t.Errorf("%s: allowed", rel)
+			}
+		}
+		_, err := w.views[nobody].Explain(t.Context(), nobody, at(rel), perm.Write)
+		must(t, err)
+	}
+	if n := len(w.views[nobody].seen.below); n > 10 {
+		t.Errorf("%d folders are remembered", n)
+	}
+}
+
 func TestIrregularFilesAreTheOwnersBusiness(t *testing.T) {
 	w := newWorld(t)
 	mkfifo(t, filepath.Join(w.dir, string(owner), "shared/pipe"))
