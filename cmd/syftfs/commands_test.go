@@ -142,6 +142,7 @@ func leaves(c *cobra.Command) map[string]*cobra.Command {
 // leafArgs are arguments that every leaf command takes. nil: it runs for long, and integration's scripts run it.
 var leafArgs = map[string][]string{
 	"init":           {"--email", "new@lab.example", "--name", "new", "--mount", "MOUNT"},
+	"auth":           nil, // its own tests
 	"up":             nil,
 	"demo":           nil,
 	"down":           {},
@@ -177,7 +178,7 @@ var leafArgs = map[string][]string{
 }
 
 // local are the leaf commands that ask nobody.
-var local = []string{"init", "up", "demo", "doctor"}
+var local = []string{"init", "auth", "up", "demo", "doctor"}
 
 func (d *desk) typed(name string) []string {
 	args := append(strings.Fields(name), leafArgs[name]...)
@@ -394,6 +395,10 @@ func TestBadUsage(t *testing.T) {
 		{[]string{"unshare", "x"}, "--with"},
 		{[]string{"perm", "diff", "/dev/null"}, "--as"},
 		{[]string{"perm", "diff", "--remove", "x", "--as", "y"}, "--as"},
+		{[]string{"auth"}, "usage: syftfs auth"},
+		{[]string{"auth", "dropbox", "--token", "x"}, "google, local:"},
+		{[]string{"auth", "google"}, "--client-secret FILE"},
+		{[]string{"auth", "google", "--token", "/does/not/exist"}, "no such file"},
 		{[]string{"perm", "set"}, "usage: syftfs perm set DIR [PATTERN]"},
 		{[]string{"view", "x@y.org", "dir", "--ttl", "soon"}, "--ttl"},
 		{[]string{"status", "--datasite", "../x"}, "../x"},

@@ -9,6 +9,7 @@ import (
 	"fmt"
 	"io"
 	iofs "io/fs"
+	"net/url"
 	"os"
 	"path/filepath"
 	"regexp"
@@ -28,8 +29,48 @@ type Config struct {
 	Backing    string `yaml:"backing"`    // the plain folder that holds the files
 	Durability string `yaml:"durability"` // fsync, or close: every close waits for the disk
 	Locks      string `yaml:"locks"`      // of the owner's mount. local: the kernel's, of that mount. shared: with every view and with programs on the backing folder
+	Drive      Drive  `yaml:"drive"`
 	Jobs       Jobs   `yaml:"jobs"`
 	Limits     Limits `yaml:"limits"`
+}
+
+// Drive says through which Drive the datasite exchanges with peers.
+type Drive struct {
+	At    string   `yaml:"at"`    // "" none; google; or the address of a server that speaks Drive v3, as http://127.0.0.1:8753
+	Poll  Duration `yaml:"poll"`  // between two questions for what is new
+	Sweep Duration `yaml:"sweep"` // between two looks at everything
+}
+
+// Google is the real service, in Drive.At.
+const Google = "google"
+
+// Endpoint is the address of the server, "" for Google.
+func (d Drive) Endpoint() string {
+	if d.At == Google {
+		return ""
+	}
+	return d.At
+}
+
+// ParseDrive reads what people type for a Drive: google, local:URL, or none.
+func ParseDrive(typed string) (string, error) {
+	switch at, local := strings.CutPrefix(typed, "local:"); {
+	case typed == "", typed == "none":
+		return "", nil
+	case typed == Google:
+		return Google, nil
+	case local:
+		return at, checkDrive(at)
+	}
+	return "", fmt.Errorf("%q: say google, local:http://HOST:PORT (what `syftfs drive serve` prints), or none", typed)
+}
+
+func checkDrive(at string) error {
+	u, err := url.Parse(at)
+	if err != nil || u.Scheme != "http" && u.Scheme != "https" || u.Host == "" || u.Path != "" && u.Path != "/" || u.User != nil || u.RawQuery != "" {
+		return fmt.Errorf("%q is not the address of a Drive server: give http://HOST:PORT", at)
+	}
+	return nil
 }
 
 // Jobs says how submitted folders are treated.
@@ -69,7 +110,8 @@ func (d Duration) MarshalYAML() (any, error) { return time.Duration(d).String(),
 func Default(email, home string) Config {
 	return Config{
 		Email: email, Mount: filepath.Join(home, "SyftBox"), Backing: filepath.Join(home, "SyftBox_"+email), Durability: "fsync", Locks: "local",
-		Jobs: Jobs{Settle: Duration(2 * time.Second), BareSettle: Duration(5 * time.Second)},
+		Drive: Drive{Poll: Duration(5 * time.Second), Sweep: Duration(15 * time.Minute)},
+		Jobs:  Jobs{Settle: Duration(2 * time.Second), BareSettle: Duration(5 * time.Second)},
 		Limits: Limits{Timeout: Duration(300 * time.Second), Memory: 4 << 30, Processes: 256, ResultBytes: 1 << 30, ResultFiles: 10_000,
 			LogBytes: 10 << 20},
 	}
@@ -214,6 +256,11 @@ func (c Config) Check() error {
 	}
 	if c.Durability != "fsync" && c.Durability != "close" {
 		return fmt.Errorf("durability: %q is neither fsync nor close", c.Durability)
+	}
+	if c.Drive.At != "" && c.Drive.At != Google {
+		if err := checkDrive(c.Drive.At); err != nil {
+			return fmt.Errorf("drive.at: %w", err)
+		}
 	}
 	if c.Locks != "local" && c.Locks != "shared" {
 		return fmt.Errorf("locks: %q is neither local nor shared", c.Locks)
