@@ -1,6 +1,8 @@
 package backing
 
 import (
+	"bytes"
+	"context"
 	"errors"
 	iofs "io/fs"
 
@@ -9,7 +11,7 @@ import (
 )
 
 // WriteFile replaces or makes a whole file: hidden temp in the same folder, synced, renamed, folder synced. The steps are
-// named op+":temp", ":write", ":rename" and ":sync-dir". The new file has the bits of perm. An error from ":sync-dir" comes after
+// named op+":temp", ":write", ":sync", ":rename" and ":sync-dir". The new file has the bits of perm. An error from ":sync-dir" comes after
 // the file was replaced.
 func (t *Tree) WriteFile(op string, p datasite.Path, body []byte, perm iofs.FileMode) (datasite.Entry, error) {
 	dir, name, err := t.parent(p)
@@ -22,43 +24,16 @@ func (t *Tree) WriteFile(op string, p datasite.Path, body []byte, perm iofs.File
 }
 
 func (t *Tree) replace(op string, dir folder, name string, body []byte, perm iofs.FileMode) (e datasite.Entry, err error) {
-	if err = t.step(op + ":temp"); err != nil {
-		return e, err
-	}
-	temp := t.temp()
-	fd, err := open(dir.fd, temp, unix.O_WRONLY|unix.O_CREAT|unix.O_EXCL|unix.O_NOFOLLOW, 0o600)
+	temp, err := t.receive(context.Background(), op, dir, bytes.NewReader(body), perm)
 	if err != nil {
 		return e, err
 	}
-	placed := false
-	defer func() {
-		if !placed {
-			err = errors.Join(err, unix.Unlinkat(dir.fd, temp, 0))
-		}
-	}()
-	f := &File{t: t, fd: fd}
-	if err = t.step(op + ":write"); err == nil {
-		_, err = f.WriteAt(body, 0)
-	}
-	if err == nil {
-		err = f.SetAttr(&perm, nil)
-	}
-	if err == nil {
-		err = f.Sync(false)
-	}
-	if cerr := f.Close(); err == nil {
-		err = cerr
-	}
-	if err == nil {
-		err = t.step(op + ":rename")
-	}
-	if err == nil {
+	if err = t.step(op + ":rename"); err == nil {
 		err = retry(func() error { return unix.Renameat(dir.fd, temp, dir.fd, name) })
 	}
 	if err != nil {
-		return e, err
+		return e, errors.Join(err, unix.Unlinkat(dir.fd, temp, 0))
 	}
-	placed = true
 	if e, _, err = t.statAt(dir.fd, name); err != nil {
 		return e, err
 	}
