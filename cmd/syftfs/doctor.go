@@ -75,7 +75,7 @@ func (a *app) demoCmd() *cobra.Command {
 			if a.json {
 				story = a.err // the one object is what stands on standard output
 			}
-			err = demo.Run(c.Context(), demo.Options{Self: self, Out: story, Keep: keep})
+			err = demo.Run(c.Context(), demo.Options{Self: self, Out: story, Keep: keep, One: true})
 			if err != nil && c.Context().Err() != nil && errors.Is(err, c.Context().Err()) {
 				fmt.Fprintln(a.err, "syftfs: interrupted; everything was taken away")
 				return exit(interrupted)

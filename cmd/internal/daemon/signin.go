@@ -156,4 +156,3 @@ func (o onlyToken) Write(_, _ string, text []byte) error {
 	*o.text = text
 	return nil
 }
-

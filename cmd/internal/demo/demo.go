@@ -22,7 +22,11 @@ type Options struct {
 	Self string    // this program
 	Out  io.Writer // the story
 	Keep bool      // leave everything mounted until ctx ends
+	One  bool      // the story on one machine, without a Drive
 }
+
+// chapter is a part of a story.
+type chapter = func(context.Context) error
 
 // Run plays the story and takes everything away again. An error means that something was not as it must be.
 func Run(ctx context.Context, o Options) (err error) {
@@ -30,7 +34,7 @@ func Run(ctx context.Context, o Options) (err error) {
 	if err != nil {
 		return err
 	}
-	s := &story{o: o, dir: dir, began: time.Now()}
+	s := &story{o: o, dir: dir, began: time.Now(), ended: make(chan *daemon, maxDaemons)}
 	defer func() {
 		err = errors.Join(err, s.end(), unlock())
 		if err == nil {
@@ -40,8 +44,12 @@ func Run(ctx context.Context, o Options) (err error) {
 	if err := s.prepare(); err != nil {
 		return err
 	}
-	for _, chapter := range []func(context.Context) error{s.owenBegins, s.rachelLooks, s.rachelSubmits, s.owenDecides, s.resultsComeBack} {
-		if err := chapter(ctx); err != nil {
+	chapters := s.twoSites()
+	if o.One {
+		chapters = s.oneMachine()
+	}
+	for _, play := range chapters {
+		if err := play(ctx); err != nil {
 			if ctx.Err() != nil {
 				return fmt.Errorf("interrupted: %w", context.Cause(ctx))
 			}
@@ -60,7 +68,8 @@ func Run(ctx context.Context, o Options) (err error) {
 func (s *story) prepare() error {
 	s.owen = s.person("owen", owenEmail)
 	s.rachel = s.person("rachel", rachelEmail)
-	for _, p := range []*person{s.owen, s.rachel} {
+	s.drive = s.person("drive", "")
+	for _, p := range []*person{s.owen, s.rachel, s.drive} {
 		if err := os.MkdirAll(filepath.Join(p.home, ".run"), 0o700); err != nil {
 			return err
 		}

@@ -326,10 +326,10 @@ func TestDaemonThatDoesNotComeUp(t *testing.T) {
 	for name, script := range map[string]string{"fails": "echo 'no fuse here' >&2; exit 10", "ends": "echo 'no fuse here' >&2", "says something else": "echo What; echo 'no fuse here' >&2"} {
 		t.Run(name, func(t *testing.T) {
 			must(t, os.WriteFile(self, []byte("#!/bin/sh\n"+script+"\n"), 0o700))
-			s := &story{o: Options{Out: io.Discard, Self: self}, dir: dir}
+			s := &story{o: Options{Out: io.Discard, Self: self}, dir: dir, ended: make(chan *daemon, maxDaemons)}
 			s.owen = s.person("owen", owenEmail)
 			must(t, os.MkdirAll(s.owen.home, 0o700))
-			if err := s.up(t.Context()); err == nil || !strings.Contains(err.Error(), "no fuse here") {
+			if err := s.up(t.Context(), s.owen); err == nil || !strings.Contains(err.Error(), "no fuse here") {
 				t.Errorf("%v", err)
 			}
 		})

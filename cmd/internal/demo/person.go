@@ -169,7 +169,25 @@ func (p *person) unchanged(ctx context.Context, path string) error {
 
 // wait reads a status file until it says word, and says so once.
 func (p *person) wait(ctx context.Context, path, word string) error {
-	p.say("cat " + path + "   # until it says " + word)
+	return p.until(ctx, path, "it says "+word, func(text string) (bool, error) {
+		switch now := statusOf(text); now {
+		case word:
+			return true, nil
+		case "failed", "rejected":
+			return false, fmt.Errorf("%s: %s does not say %q but %q", p.name, path, word, text)
+		}
+		return false, nil
+	})
+}
+
+// arrives reads a file until it is there and holds text.
+func (p *person) arrives(ctx context.Context, path, text string) error {
+	return p.until(ctx, path, "it is there", func(now string) (bool, error) { return strings.Contains(now, text), nil })
+}
+
+// until reads a file until it is as what says, and shows its beginning.
+func (p *person) until(ctx context.Context, path, what string, is func(text string) (bool, error)) error {
+	p.say("cat " + path + "   # until " + what)
 	ctx, cancel := context.WithTimeout(ctx, patience)
 	defer cancel()
 	tick := time.NewTicker(100 * time.Millisecond)
@@ -179,24 +197,30 @@ func (p *person) wait(ctx context.Context, path, word string) error {
 		out, err := p.command(ctx, "cat", path).Output()
 		if err == nil {
 			text = string(out)
-			now := statusOf(text)
-			if now == word {
-				p.show(text)
-				return nil
+			ok, err := is(text)
+			if err != nil {
+				return err
 			}
-			if now == "failed" || now == "rejected" {
-				break
+			if ok {
+				p.show(beginning(text))
+				return nil
 			}
 		}
 		select {
 		case <-ctx.Done():
-			return fmt.Errorf("%s: %s does not say %q after %s: %q: %w", p.name, path, word, patience, text, ctx.Err())
-		case <-p.s.daemon.done:
-			return fmt.Errorf("syftfs up ended in the middle: %w: %s", orEnded(p.s.daemon.err), strings.TrimSpace(p.s.daemon.log.String()))
+			return fmt.Errorf("%s: %s: not in %s that %s: %q: %w", p.name, path, patience, what, text, ctx.Err())
+		case d := <-p.s.ended:
+			return fmt.Errorf("%s ended in the middle: %w: %s", d.name, orEnded(d.err), strings.TrimSpace(d.log.String()))
 		case <-tick.C:
 		}
 	}
-	return fmt.Errorf("%s: %s does not say %q but %q", p.name, path, word, text)
+}
+
+// beginning is the first lines of a text.
+func beginning(text string) string {
+	const lines = 9
+	parts := strings.SplitN(text, "\n", lines+1)
+	return strings.Join(parts[:min(len(parts), lines)], "\n")
 }
 
 // statusOf gives the word after "status:" in a job's status file.

@@ -10,14 +10,19 @@ import (
 	"os"
 	"os/exec"
 	"runtime"
+	"slices"
 	"strings"
 	"sync"
 	"syscall"
 	"time"
 )
 
-// daemon is `syftfs up`, a child that ends when we do, however we end.
+// maxDaemons is how many children a story starts at most.
+const maxDaemons = 3
+
+// daemon is `syftfs up` or `syftfs drive serve`, a child that ends when we do, however we end.
 type daemon struct {
+	name string
 	cmd  *exec.Cmd
 	done chan struct{} // closed when it ended
 	err  error         // valid after done
@@ -45,12 +50,17 @@ func (t *tail) String() string {
 	return t.buf.String()
 }
 
-// up starts Owen's datasite and waits until it says that it is up.
-func (s *story) up(ctx context.Context) error {
-	s.owen.say("syftfs up")
-	d := &daemon{done: make(chan struct{})}
-	cmd := exec.Command(s.o.Self, "up")
-	cmd.Dir, cmd.Env = s.owen.home, s.owen.environ()
+// up starts a person's datasite and waits until it says that it is up.
+func (s *story) up(ctx context.Context, p *person) error {
+	return s.start(ctx, p, "Up:", "up")
+}
+
+// start starts a command of this program that goes on, and waits until its first line begins with ready.
+func (s *story) start(ctx context.Context, p *person, ready string, args ...string) error {
+	p.say("syftfs " + quoted(args))
+	d := &daemon{name: p.name + "'s syftfs " + args[0], done: make(chan struct{})}
+	cmd := exec.Command(s.o.Self, args...)
+	cmd.Dir, cmd.Env = p.home, p.environ()
 	cmd.Stderr = &d.log
 	cmd.WaitDelay = 5 * time.Second
 	// A child of its own session does not get the terminal's Ctrl-C: we end it in order. If we are killed the kernel tells it.
@@ -70,25 +80,26 @@ func (s *story) up(ctx context.Context) error {
 		}
 		d.err = cmd.Wait()
 		close(d.done)
+		s.ended <- d
 	}()
 	first := make(chan string, 1)
 	if err := <-started; err != nil {
 		return err
 	}
-	s.daemon = d
+	s.daemons = append(s.daemons, d)
 	go func() {
 		b := bufio.NewReader(r)
 		line, _ := b.ReadString('\n') // an empty line: it ended before it was up
 		first <- line
-		_, _ = io.Copy(io.Discard, b) // it says nothing more; its end is in done
+		_, _ = io.Copy(io.Discard, b) // it says nothing more that the story needs; its end is in done
 	}()
 	select {
 	case line := <-first:
-		if !strings.HasPrefix(line, "Up:") {
+		if !strings.HasPrefix(line, ready) {
 			<-d.done
-			return fmt.Errorf("syftfs up: %s: %w", strings.TrimSpace(d.log.String()), orEnded(d.err))
+			return fmt.Errorf("%s: %s: %w", d.name, strings.TrimSpace(d.log.String()), orEnded(d.err))
 		}
-		s.owen.show(line)
+		p.show(line)
 		return nil
 	case <-ctx.Done():
 		return ctx.Err()
@@ -102,10 +113,10 @@ func orEnded(err error) error {
 	return err
 }
 
-// end stops the daemon in order, by force if need be, and removes the workplace.
+// end stops what was started in order, the last first, by force if need be, and removes the workplace.
 func (s *story) end() error {
 	var errs []error
-	if d := s.daemon; d != nil {
+	for _, d := range slices.Backward(s.daemons) {
 		errs = append(errs, d.end())
 	}
 	return errors.Join(append(errs, remove(s.dir))...)
@@ -118,11 +129,11 @@ func (d *daemon) end() error {
 	select {
 	case <-d.done:
 	case <-time.After(patience):
-		err := fmt.Errorf("syftfs up did not end within %s: %s", patience, d.log.String())
+		err := fmt.Errorf("%s did not end within %s: %s", d.name, patience, d.log.String())
 		return errors.Join(err, d.cmd.Process.Kill())
 	}
 	if d.err != nil {
-		return fmt.Errorf("syftfs up: %w: %s", d.err, strings.TrimSpace(d.log.String()))
+		return fmt.Errorf("%s: %w: %s", d.name, d.err, strings.TrimSpace(d.log.String()))
 	}
 	return nil
 }

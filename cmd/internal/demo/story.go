@@ -3,7 +3,6 @@ package demo
 import (
 	"context"
 	"encoding/json"
-	"errors"
 	"fmt"
 	"os"
 	"path/filepath"
@@ -23,7 +22,10 @@ type story struct {
 	dir          string
 	began        time.Time
 	owen, rachel *person
-	daemon       *daemon
+	drive        *person // who runs the Drive
+	driveURL     string
+	daemons      []*daemon    // in the order in which they were started
+	ended        chan *daemon // one that ended by itself
 	result       result
 }
 
@@ -44,20 +46,8 @@ func (p *person) site(parts ...string) string {
 	return filepath.Join(append([]string{p.mount, owenEmail}, parts...)...)
 }
 
-func (s *story) owenBegins(ctx context.Context) error {
-	s.chapter("Owen opens his datasite and makes a dataset")
-	if _, err := s.owen.syftfs(ctx, "init", "--email", owenEmail); err != nil {
-		return err
-	}
-	if err := s.up(ctx); err != nil {
-		return err
-	}
-	if _, err := s.owen.syftfs(ctx, "users", "create", "--name", "Dr. Rachel Science", "--email", rachelEmail, "--institution", "Data Science Institute"); err != nil {
-		return err
-	}
-	if _, err := s.owen.syftfs(ctx, "users", "verify", rachelEmail); err != nil {
-		return err
-	}
+// owenShares makes the dataset and says in rule files who may do what.
+func (s *story) owenShares(ctx context.Context) error {
 	if _, err := s.owen.syftfs(ctx, "dataset", "create", "breast-cancer", "--summary", "569 samples, 30 features, benign or malignant",
 		"--mock", "mock.csv", "--private", "breast-cancer/breast_cancer.csv", "--readme", "breast-cancer/README.md", "--readers", rachelEmail); err != nil {
 		return err
@@ -75,50 +65,6 @@ func (s *story) owenBegins(ctx context.Context) error {
 	}
 	_, err := s.owen.run(ctx, "ls", s.owen.site())
 	return err
-}
-
-func (s *story) rachelLooks(ctx context.Context) error {
-	s.chapter("Rachel looks around in her view of Owen's datasite")
-	if _, err := s.owen.syftfs(ctx, "view", rachelEmail, s.rachel.mount, "--write"); err != nil {
-		return err
-	}
-	listing, err := s.rachel.run(ctx, "ls", s.rachel.site())
-	if err != nil {
-		return err
-	}
-	if strings.Contains(listing, "private") {
-		return errors.New("the private folder is in Rachel's listing")
-	}
-	if _, err := s.rachel.run(ctx, "head", "-n", "2", s.rachel.site("public/syft_datasets/breast-cancer/mock.csv")); err != nil {
-		return err
-	}
-	if _, err := s.rachel.run(ctx, "cat", s.rachel.site("protocols/staining.txt")); err != nil {
-		return err
-	}
-	private := s.rachel.site("private/syft_datasets/breast-cancer/breast_cancer.csv")
-	if err := s.rachel.refused(ctx, "No such file or directory", "cat", private); err != nil {
-		return err
-	}
-	if err := s.rachel.refused(ctx, "Permission denied", "sh", "-c", `echo hello > "$1"`, "sh", s.rachel.site("public/hello.txt")); err != nil {
-		return err
-	}
-	last, err := s.rachel.run(ctx, "cat", filepath.Join(s.rachel.mount, ".syft", "last-error"))
-	if err != nil {
-		return err
-	}
-	if !strings.Contains(last, "/"+owenEmail+"/public/syft.pub.yaml") || !strings.Contains(last, "line ") {
-		return fmt.Errorf("last-error does not name the deciding file and line: %q", last)
-	}
-	s.note("On Owen's side the same decisions, explained:")
-	for _, q := range [][]string{
-		{"create", owenEmail + "/public/hello.txt"},
-		{"read", owenEmail + "/private/syft_datasets/breast-cancer/breast_cancer.csv"},
-	} {
-		if err := s.owen.no(ctx, "why", rachelEmail, q[0], q[1]); err != nil {
-			return err
-		}
-	}
-	return nil
 }
 
 func (s *story) rachelSubmits(ctx context.Context) error {
@@ -205,7 +151,7 @@ func (s *story) resultsComeBack(ctx context.Context) error {
 	if _, err := s.owen.run(ctx, "mv", filepath.Join(job, "held", "result.json"), filepath.Join(job, "outputs")+"/"); err != nil {
 		return err
 	}
-	if _, err := s.rachel.run(ctx, "head", "-n", "9", theirs); err != nil {
+	if err := s.rachel.arrives(ctx, theirs, "}"); err != nil {
 		return err
 	}
 	b, err := os.ReadFile(theirs)
