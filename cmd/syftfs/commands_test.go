@@ -175,10 +175,35 @@ var leafArgs = map[string][]string{
 	"job release":    {"sum"},
 	"job logs":       {"sum"},
 	"doctor":         {},
+
+	"drive serve":           nil,
+	"drive stop":            nil, // it stops a process
+	"drive accounts add":    {"new@lab.example", "--token", "MOUNT"},
+	"drive accounts list":   {},
+	"drive accounts limit":  {"ada@lab.example", "5000"},
+	"drive accounts remove": {"ada@lab.example"},
+	"drive token":           {"ada@lab.example", "--token", "MOUNT"},
+	"drive client-secret":   {"MOUNT"},
+	"drive proxy-env":       {},
+	"drive stats":           {"--reset"},
+	"drive fault add":       {"--kind", "delay"},
+	"drive fault list":      {},
+	"drive fault remove":    {"--all"},
+	"drive switch":          {"--lag-names", "5s"},
+	"drive check":           {},
 }
 
 // local are the leaf commands that ask nobody.
-var local = []string{"init", "auth", "up", "demo", "doctor"}
+var local = []string{"init", "auth", "up", "demo", "doctor", "drive"}
+
+func asksNobody(name string) bool { return slices.Contains(local, strings.Fields(name)[0]) }
+
+// withDrive starts a local drive for a command that is about one.
+func (d *desk) withDrive(name string) {
+	if strings.HasPrefix(name, "drive ") {
+		d.drive("ada@lab.example")
+	}
+}
 
 func (d *desk) typed(name string) []string {
 	args := append(strings.Fields(name), leafArgs[name]...)
@@ -282,6 +307,7 @@ func TestEveryCommandHonoursJSON(t *testing.T) {
 		}
 		t.Run(name, func(t *testing.T) {
 			d := newDesk(t, "owen")
+			d.withDrive(name)
 			r := d.run(append(d.typed(name), "--json")...)
 			o := object(t, r.out)
 			data, has := o["data"]
@@ -299,7 +325,7 @@ func TestEveryCommandHonoursJSON(t *testing.T) {
 			if !slices.Contains(want, r.code) {
 				t.Errorf("exit status %d", r.code)
 			}
-			if slices.Contains(local, name) != (len(d.asked) == 0) {
+			if asksNobody(name) != (len(d.asked) == 0) {
 				t.Errorf("asked %v", d.asked)
 			}
 			if strings.HasSuffix(name, "list") {
@@ -309,6 +335,7 @@ func TestEveryCommandHonoursJSON(t *testing.T) {
 			}
 			// And the same for people is not JSON.
 			d = newDesk(t, "owen")
+			d.withDrive(name)
 			if r := d.run(d.typed(name)...); strings.HasPrefix(r.out, "{") || !slices.Contains(want, r.code) || r.err != "" {
 				t.Errorf("%+v", r)
 			}
@@ -320,7 +347,7 @@ func TestEveryCommandHonoursJSON(t *testing.T) {
 func TestEveryRefusal(t *testing.T) {
 	d := newDesk(t, "owen")
 	for name, args := range leafArgs {
-		if args == nil || slices.Contains(local, name) {
+		if args == nil || asksNobody(name) {
 			continue
 		}
 		t.Run(name, func(t *testing.T) {
@@ -341,7 +368,7 @@ func TestEveryRefusal(t *testing.T) {
 func TestNotRunning(t *testing.T) {
 	none, stopped := newDesk(t), ""
 	for name, args := range leafArgs {
-		if args == nil || slices.Contains(local, name) {
+		if args == nil || asksNobody(name) {
 			continue
 		}
 		if r := none.run(none.typed(name)...); r.code != 8 || r.out != "" || !strings.Contains(r.err, "syftfs init --email") {
@@ -351,7 +378,7 @@ func TestNotRunning(t *testing.T) {
 	d := newDesk(t, "owen", "stopped")
 	stopped = "stopped"
 	for name, args := range leafArgs {
-		if args == nil || slices.Contains(local, name) {
+		if args == nil || asksNobody(name) {
 			continue
 		}
 		if r := d.run(append(d.typed(name), "--datasite", stopped)...); r.code != 8 || r.out != "" || !strings.Contains(r.err, "syftfs up --detach") {
@@ -427,7 +454,7 @@ func TestBadUsage(t *testing.T) {
 // TestGroupsTellWhatTheyHold: a group alone is a question for help.
 func TestGroupsTellWhatTheyHold(t *testing.T) {
 	d := newDesk(t)
-	for _, g := range []string{"", "job", "users", "dataset", "perm"} {
+	for _, g := range []string{"", "job", "users", "dataset", "perm", "drive", "drive accounts", "drive fault"} {
 		if r := d.run(strings.Fields(g)...); r.code != 0 || !strings.Contains(r.out, "Available Commands") {
 			t.Errorf("%q: %+v", g, r)
 		}

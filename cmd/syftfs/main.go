@@ -73,7 +73,7 @@ func (a *app) root() *cobra.Command {
 	root.SetErr(a.err)
 	root.CompletionOptions.HiddenDefaultCmd = true
 	root.AddCommand(a.initCmd(), a.upCmd(), a.downCmd(), a.statusCmd(), a.whyCmd(), a.whoCmd(), a.shareCmd(), a.unshareCmd(), a.permCmd(), a.viewCmd(), a.usersCmd(), a.datasetCmd(), a.jobCmd(),
-		a.authCmd(), a.doctorCmd(), a.demoCmd())
+		a.authCmd(), a.driveCmd(), a.doctorCmd(), a.demoCmd())
 	return root
 }
 
