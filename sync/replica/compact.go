@@ -6,6 +6,7 @@ import (
 	"errors"
 	"fmt"
 	"slices"
+	"time"
 
 	"github.com/openmined/syftfs/fs/datasite"
 	"github.com/openmined/syftfs/sync/remote"
@@ -13,8 +14,8 @@ import (
 	"go.etcd.io/bbolt"
 )
 
-// compact makes one message of those that we put into an outbox, once there are many: of each file the newest version, in its order. The
-// others are removed when the new one lies there.
+// compact makes one message of those that we put into an outbox, once there are many: of each file the newest version, and the answers to
+// proposals, in their order. The old ones are removed when the new one lies there.
 func (r *Replica) compact(ctx context.Context, peers []Peer) error {
 	if err := r.removeDoomed(ctx); err != nil {
 		return err
@@ -62,10 +63,8 @@ func (r *Replica) compactOne(ctx context.Context, p Peer, l lane) error {
 		}
 	}
 	slices.SortFunc(list, func(a, b old) int { return a.name.Compare(b.name) })
-	newest := map[datasite.Path]wire.Item{}
-	var order []datasite.Path
+	var events []wire.Item
 	var replaces []remote.ID
-	sp := r.store.newSpool()
 	for _, o := range list {
 		var body bytes.Buffer
 		err := remote.Fetch(ctx, r.cfg.Remote, o.object, maxPacked, &body)
@@ -79,22 +78,27 @@ func (r *Replica) compactOne(ctx context.Context, p Peer, l lane) error {
 		if err != nil || len(e.Refused) > 0 {
 			continue // not like what is written here: it stays as it is
 		}
-		for _, it := range e.Items {
-			if _, twice := newest[it.Path]; twice {
-				order = slices.DeleteFunc(order, func(q datasite.Path) bool { return q == it.Path })
-			}
-			newest[it.Path] = it
-			order = append(order, it.Path)
-		}
+		events = append(events, e.Items...)
 		replaces = append(replaces, o.object.ID)
 	}
 	if len(replaces) < 2 {
 		return r.counted(l, len(replaces))
 	}
-	items := make([]sent, 0, len(order))
-	for _, path := range order {
-		it := newest[path]
-		s := sent{ID: it.ID, Op: it.Op, Path: path.Rel, Before: it.Before, After: it.After, Submitted: it.Submitted}
+	newest := map[datasite.Path]int{}
+	for i, it := range events {
+		if !onlyAnswers(it) {
+			newest[it.Path] = i
+		}
+	}
+	sp := r.store.newSpool()
+	var items []sent
+	young := wire.TimeOf(r.cfg.Now().Add(-answersFor))
+	for i, it := range events {
+		// What was accepted at another time than it was made is an answer.
+		if last, ok := newest[it.Path]; (!ok || last != i) && (it.Submitted == it.Accepted || it.Accepted < young) {
+			continue
+		}
+		s := sent{ID: it.ID, Op: it.Op, Path: it.Path.Rel, Before: it.Before, After: it.After, Submitted: it.Submitted, Accepted: it.Accepted}
 		if it.Op == datasite.OpWrite {
 			if s.Offset, s.Size, _, err = sp.add(bytes.NewReader(it.Content), maxContent); err != nil {
 				return errors.Join(err, sp.drop())
@@ -103,7 +107,6 @@ func (r *Replica) compactOne(ctx context.Context, p Peer, l lane) error {
 		}
 		items = append(items, s)
 	}
-	slices.SortStableFunc(items, deletionsFirst)
 	m, body, err := r.draft(ctx, l, p.Outbox, items, true)
 	if unsendable(err) {
 		// Together they are too large for one message. They are tried again after as many more.
@@ -122,6 +125,9 @@ func (r *Replica) compactOne(ctx context.Context, p Peer, l lane) error {
 	r.takesOff(m, body)
 	return nil
 }
+
+// answersFor is how long an answer is kept although its file changed since.
+const answersFor = 30 * 24 * time.Hour
 
 // counted notes how many of our messages lie in an outbox.
 func (r *Replica) counted(l lane, n int) error {

@@ -148,10 +148,6 @@ func (r *Replica) pay(ctx context.Context, d *delivery, p datasite.Path, o owed,
 	if err != nil {
 		return err
 	}
-	it := sent{ID: o.ID, Op: datasite.OpRemove, Path: p.Rel, Before: had, Submitted: o.Submitted}
-	if it.ID == (wire.ID{}) {
-		it.ID = wire.NewID()
-	}
 	var body []byte
 	if sees && base.Hash != (datasite.Hash{}) {
 		var current bool
@@ -168,28 +164,49 @@ func (r *Replica) pay(ctx context.Context, d *delivery, p datasite.Path, o owed,
 		}
 	}
 	d.paths = append(d.paths, p)
-	answer := o.ID != (wire.ID{})
+	it := sent{Op: datasite.OpRemove, Path: p.Rel, Before: had}
 	switch {
-	case sees && base.Hash != (datasite.Hash{}):
-		it.Op, it.After = datasite.OpWrite, sha256.Sum256(body)
-		if it.After == had && !answer {
+	case !sees:
+		d.notTaken(p, o)
+		return nil
+	case base.Hash != (datasite.Hash{}):
+		it.Op, it.After, it.Spool = datasite.OpWrite, sha256.Sum256(body), d.spool.name
+		if it.After == had && len(o.Answers) == 0 {
 			return nil
 		}
 		if it.Offset, it.Size, _, err = d.spool.add(bytes.NewReader(body), maxContent); err != nil {
 			return err
 		}
-		it.Spool = d.spool.name
-	case o.Refused && !d.peer.Syftfs:
-		return nil // it would remove what is unique there
-	case o.Refused: // says only that the change was not taken
-		d.items = append(d.items, it)
-		return nil
-	case !sees, had == (datasite.Hash{}) && !answer:
+	case had == (datasite.Hash{}) && !slices.ContainsFunc(o.Answers, func(a answer) bool { return !a.Refused }):
+		d.notTaken(p, o) // it has nothing that came from here
 		return nil
 	}
-	d.items = append(d.items, it)
 	d.had[p] = it.After
+	if len(o.Answers) == 0 {
+		it.ID = wire.NewID()
+		d.items = append(d.items, it)
+	}
+	for _, a := range o.Answers {
+		it.ID, it.Submitted, it.Before = a.ID, a.Submitted, had
+		if !a.Refused && a.After != it.After {
+			it.Before = a.After // it was taken, and changed since
+		}
+		d.items = append(d.items, it)
+	}
 	return nil
+}
+
+// notTaken answers a peer that may not know what lies at p, or was never sent anything there: only that its changes were not taken. That has
+// the form of a deletion of nothing, which only syftfs understands; a syft-client would delete what is there.
+func (d *delivery) notTaken(p datasite.Path, o owed) {
+	if !d.peer.Syftfs {
+		return
+	}
+	for _, a := range o.Answers {
+		if a.Refused && a.After != (datasite.Hash{}) {
+			d.items = append(d.items, sent{ID: a.ID, Op: datasite.OpRemove, Path: p.Rel, Submitted: a.Submitted})
+		}
+	}
 }
 
 // published is the content that was published for p, if it still lies in the tree, or is in the message that is on its way to the log.

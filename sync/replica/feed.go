@@ -164,7 +164,7 @@ func (r *Replica) sweep(ctx context.Context) error {
 			return err
 		}
 		for _, o := range more {
-			if err := oweTo(tx, o.to, o.path, owed{}); err != nil {
+			if err := oweTo(tx, o.to, o.path); err != nil {
 				return err
 			}
 		}

@@ -15,8 +15,11 @@ import (
 type verdict struct {
 	item    wire.Item
 	taken   bool
-	refused string // why not; "" with taken false: nobody is told, as it can never be
-	stale   bool   // it was made from another version than is here
+	refused string // why not
+}
+
+func (v verdict) answer() answer {
+	return answer{ID: v.item.ID, Submitted: v.item.Submitted, After: v.item.After, Refused: !v.taken}
 }
 
 // takeProposal takes what a peer proposes for the own datasite, change by change, as that peer. One that does not fit what is here
@@ -86,7 +89,7 @@ func (r *Replica) judge(ctx context.Context, p Peer, it wire.Item) (verdict, err
 			switch Resolve(Versions{Ours: ours, Theirs: it.After, Past: []datasite.Hash{it.Before}, Settle: true}) {
 			case Keep:
 				if v.taken = ours == it.After; !v.taken {
-					v.stale, v.refused = true, "it was made from another version of the file than is here"
+					v.refused = "it was made from another version of the file than is here"
 				}
 				return v, nil
 			default:
@@ -118,7 +121,7 @@ func (r *Replica) answer(tx *bbolt.Tx, p Peer, l look, v verdict) error {
 		if !v.item.Path.Replicated() {
 			return nil
 		}
-		return oweTo(tx, p.User, v.item.Path, owed{ID: v.item.ID, Submitted: v.item.Submitted, Refused: true})
+		return oweTo(tx, p.User, v.item.Path, v.answer())
 	}
 	w, _, err := get[want](tx, wantBucket, key)
 	if err != nil {
@@ -128,5 +131,5 @@ func (r *Replica) answer(tx *bbolt.Tx, p Peer, l look, v verdict) error {
 	if err := put(tx, wantBucket, key, w); err != nil {
 		return err
 	}
-	return oweTo(tx, p.User, v.item.Path, owed{ID: v.item.ID, Submitted: v.item.Submitted})
+	return oweTo(tx, p.User, v.item.Path, v.answer())
 }

@@ -60,7 +60,7 @@ func (r *Replica) draft(ctx context.Context, l lane, folder remote.ID, items []s
 			it.Submitted = m.At
 		}
 		// Never later than the message: a restore takes what is newer than the newest change that it has.
-		if l.Kind != wire.InboxFolder {
+		if l.Kind != wire.InboxFolder && it.Accepted == 0 {
 			it.Accepted = m.At
 		}
 	}

@@ -15,16 +15,22 @@ import (
 
 // offer is what one message says about one file: the newest version, and those before it.
 type offer struct {
-	item   wire.Item
+	path   datasite.Path
+	item   *wire.Item // nil: it only answers
 	events []event
 	chain  []datasite.Hash // all versions that the message tells of, oldest first, but for the last
 }
 
 // event is one of the changes behind an offer.
 type event struct {
-	id    wire.ID
-	op    datasite.Op
-	after datasite.Hash
+	id            wire.ID
+	before, after datasite.Hash
+	answers       bool // and says nothing about the file
+}
+
+// onlyAnswers reports whether an event has the form of a deletion of nothing: see delivery.notTaken.
+func onlyAnswers(it wire.Item) bool {
+	return it.Op == datasite.OpRemove && it.Before == (datasite.Hash{})
 }
 
 // offers gathers the events of a message by file; deletions come first.
@@ -34,22 +40,35 @@ func offers(items []wire.Item) []*offer {
 	for _, it := range items {
 		o := byPath[it.Path]
 		if o == nil {
-			o = &offer{chain: []datasite.Hash{it.Before}}
+			o = &offer{path: it.Path}
 			byPath[it.Path] = o
 			list = append(list, o)
-		} else {
-			o.chain = append(o.chain, o.item.After)
-			if it.Before != o.item.After {
-				o.chain = append(o.chain, it.Before)
-			}
 		}
-		o.item = it
-		o.events = append(o.events, event{it.ID, it.Op, it.After})
+		o.events = append(o.events, event{it.ID, it.Before, it.After, onlyAnswers(it)})
+		if onlyAnswers(it) {
+			continue
+		}
+		if o.item != nil {
+			o.chain = append(o.chain, o.item.After)
+		}
+		if o.item == nil || it.Before != o.item.After {
+			o.chain = append(o.chain, it.Before)
+		}
+		o.item = &it
 	}
 	slices.SortStableFunc(list, func(a, b *offer) int {
-		return deletionsFirst(sent{Op: a.item.Op, Path: a.item.Path.Rel}, sent{Op: b.item.Op, Path: b.item.Path.Rel})
+		return deletionsFirst(a.order(), b.order())
 	})
 	return list
+}
+
+// order is what the order of offers goes by.
+func (o *offer) order() sent {
+	s := sent{Op: datasite.OpRemove, Path: o.path.Rel}
+	if o.item != nil {
+		s.Op = o.item.Op
+	}
+	return s
 }
 
 // outcome is what is noted about a file after its offer was dealt with.
@@ -90,7 +109,7 @@ func (r *Replica) takeEvents(ctx context.Context, p Peer, l look, e wire.Events)
 // takeOffer decides on one file and does it. There is no outcome if it is older than what was taken already, and there are several if
 // others were in its way.
 func (r *Replica) takeOffer(ctx context.Context, p Peer, l look, at wire.Time, o *offer) ([]*outcome, error) {
-	key := o.item.Path.String()
+	key := o.path.String()
 	var base known
 	var sent []mine
 	err := r.store.view(func(tx *bbolt.Tx) (err error) {
@@ -103,23 +122,26 @@ func (r *Replica) takeOffer(ctx context.Context, p Peer, l look, at wire.Time, o
 	if err != nil || base.Order.After(l.Object.Created) {
 		return nil, err
 	}
-	out := &outcome{path: o.item.Path, base: &known{Hash: o.item.After, Order: l.Object.Created}}
-	told := out.answered(o, sent)
-	if !told {
-		out.base = nil
-		return []*outcome{out}, nil
-	}
+	out := &outcome{path: o.path}
+	agreed, ok := out.answered(o, sent)
 	all := []*outcome{out}
+	if o.item == nil {
+		return all, nil
+	}
+	out.base = &known{Hash: o.item.After, Order: l.Object.Created}
 	for range staleTries {
-		ours, err := r.hashOf(ctx, o.item.Path)
+		ours, err := r.hashOf(ctx, o.path)
 		if err != nil {
 			return nil, err
 		}
 		v := Versions{Base: base.Hash, Ours: ours, Theirs: o.item.After, Past: o.chain[lastIndex(o.chain, base.Hash)+1:]}
+		if ok && ours != base.Hash { // what lies here comes from what was sent
+			v.Base = agreed
+		}
 		for _, m := range out.mine {
 			v.Mine = append(v.Mine, m.After)
 		}
-		if out.refused != "" && ours != base.Hash {
+		if out.refused != "" && ours != base.Hash && v.Theirs != (datasite.Hash{}) {
 			v.Base, v.Past = datasite.Hash{}, nil // what the owner has stands, also if it is what it had before
 		}
 		err = nil
@@ -127,17 +149,17 @@ func (r *Replica) takeOffer(ctx context.Context, p Peer, l look, at wire.Time, o
 		case Keep:
 			return all, nil
 		case TakeCopy:
-			out.copy, err = r.keepOurs(ctx, p, at, o.item.Path, ours, o.item.Path)
+			out.copy, err = r.keepOurs(ctx, p, at, o.path, ours, o.path)
 		}
 		if err == nil {
-			err = r.apply(ctx, p.User, o.item, ours)
+			err = r.apply(ctx, p.User, *o.item, ours)
 		}
 		switch {
 		case err == nil:
 			return all, nil
 		case errors.Is(err, datasite.ErrStale):
 		case errors.Is(err, syscall.EISDIR), errors.Is(err, syscall.ENOTDIR):
-			more, err := r.clear(ctx, p, at, o.item.Path)
+			more, err := r.clear(ctx, p, at, o.path)
 			all = append(all, more...)
 			if err != nil {
 				return nil, err
@@ -149,28 +171,30 @@ func (r *Replica) takeOffer(ctx context.Context, p Peer, l look, at wire.Time, o
 			return nil, err
 		}
 	}
-	return nil, fmt.Errorf("%s is changed all the time: %w", o.item.Path, datasite.ErrStale)
+	return nil, fmt.Errorf("%s is changed all the time: %w", o.path, datasite.ErrStale)
 }
 
-// answered takes out of sent, our changes without an answer, those that o answers. It reports whether o says anything about the file but
-// that the owner did not take our change.
-func (out *outcome) answered(o *offer, sent []mine) (told bool) {
-	out.mine, told = slices.Clone(sent), true
-	for n, e := range o.events {
+// answered takes out of sent, our changes without an answer, those that o answers. If one was taken, it gives the version that both sides
+// had then.
+func (out *outcome) answered(o *offer, sent []mine) (agreed datasite.Hash, ok bool) {
+	out.mine = slices.Clone(sent)
+	for _, e := range o.events {
 		i := slices.IndexFunc(out.mine, func(m mine) bool { return m.ID == e.id })
-		switch {
-		case i >= 0 && out.mine[i].After == e.after:
-			out.mine = out.mine[i+1:]
-		case i >= 0: // the later ones were made from it
-			out.mine = out.mine[:i]
+		if i >= 0 && (e.answers || out.mine[i].After != e.after && out.mine[i].After != e.before) {
+			// The later ones were made from it; the earlier ones were answered before, in a message that was made one with others.
+			out.mine = nil
 			out.refused = "its owner did not take the change: it was made from another version, or is not allowed"
-			told = e.op == datasite.OpWrite || n < len(o.events)-1
-		default:
+			continue
+		}
+		if i < 0 && !e.answers {
 			i = slices.IndexFunc(out.mine, func(m mine) bool { return m.After == e.after })
+		}
+		if i >= 0 {
+			agreed, ok = out.mine[i].After, true
 			out.mine = out.mine[i+1:]
 		}
 	}
-	return told
+	return agreed, ok
 }
 
 func lastIndex(list []datasite.Hash, h datasite.Hash) int {

@@ -88,7 +88,7 @@ func (r *Replica) publishSome(ctx context.Context, peers []Peer, list []wish) (b
 			}
 		}
 		for _, o := range owe {
-			if err := oweTo(tx, o.to, o.path, owed{}); err != nil {
+			if err := oweTo(tx, o.to, o.path); err != nil {
 				return err
 			}
 		}
@@ -123,11 +123,14 @@ type owing struct {
 	path datasite.Path
 }
 
-// oweTo notes that to is to be sent p. An answer that it waits for is kept.
-func oweTo(tx *bbolt.Tx, to perm.User, p datasite.Path, o owed) error {
-	old, ok, err := get[owed](tx, owedBucket, pair(to, p.String()))
-	if err != nil || ok && o.ID == (wire.ID{}) && old.ID != (wire.ID{}) {
+// oweTo notes that to is to be sent p, and answered.
+func oweTo(tx *bbolt.Tx, to perm.User, p datasite.Path, answers ...answer) error {
+	o, _, err := get[owed](tx, owedBucket, pair(to, p.String()))
+	if err != nil {
 		return err
+	}
+	for _, a := range answers {
+		o.Answers = append(slices.DeleteFunc(o.Answers, func(b answer) bool { return b.ID == a.ID }), a)
 	}
 	return put(tx, owedBucket, pair(to, p.String()), o)
 }

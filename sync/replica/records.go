@@ -27,12 +27,17 @@ type want struct {
 	Submitted wire.Time     `json:"submitted,omitempty"`
 }
 
-// owed is a file whose newest version a peer may read and was not sent.
+// owed is a file whose newest version a peer may read and was not sent, or that it waits for an answer about.
 type owed struct {
-	// Of an answer to a proposal: its id. Refused: with Answer it goes out even if the peer may not see the file.
-	ID        wire.ID   `json:"id,omitzero"`
-	Submitted wire.Time `json:"submitted,omitempty"`
-	Refused   bool      `json:"refused,omitempty"`
+	Answers []answer `json:"answers,omitempty"` // in the order of the proposals
+}
+
+// answer is what a peer is told about a change that it proposed: what lies there now, under the id of that change.
+type answer struct {
+	ID        wire.ID       `json:"id"`
+	Submitted wire.Time     `json:"submitted"`
+	After     datasite.Hash `json:"after,omitzero"` // what was proposed
+	Refused   bool          `json:"refused,omitempty"`
 }
 
 // mine is a change that was proposed and not answered.
