@@ -23,6 +23,7 @@ type form struct {
 	install string
 	at      time.Time // submitted_at
 	receipt receipt   // filled: digest, size, files, made, findings
+	files   []jobs.File
 }
 
 const scriptName = "script.sh" // what a bash job's copy of run.sh is called
@@ -213,12 +214,28 @@ func (f *form) requirements() (deps, notes []string, err error) {
 	return deps, notes, nil
 }
 
+// dropped names what the owner has and the form has not.
+func (f *form) dropped(has []jobs.File) []string {
+	kept := map[string]bool{}
+	for _, m := range f.files {
+		kept[m.Path] = true
+	}
+	var gone []string
+	for _, m := range has {
+		if !kept[m.Path] {
+			gone = append(gone, visible(m.Path))
+		}
+	}
+	return gone
+}
+
 // digest fixes what was made, by the same reading that the owner's intake does.
 func (f *form) digest(ctx context.Context) error {
 	files, err := jobs.ReadManifest(ctx, os.DirFS(f.dir))
 	if err != nil {
 		return refuse(syscall.EINVAL, "%v", err)
 	}
+	f.files = files
 	f.receipt.Digest, f.receipt.Files = jobs.DigestOf(files), len(files)
 	for _, m := range files {
 		f.receipt.Size += m.Size

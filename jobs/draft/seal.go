@@ -181,7 +181,7 @@ func (a *attempt) run(ctx context.Context) (placed bool, err error) {
 		return false, a.orMoved(refuse(syscall.EROFS,
 			"%s was decided by the owner before this change was complete; the change was not submitted: copy the folder under a new name", a.job))
 	}
-	return a.hand(ctx)
+	return a.hand(ctx, now)
 }
 
 // orMoved gives errMoved if the draft changed meanwhile, else err.
@@ -194,8 +194,8 @@ func (a *attempt) orMoved(err error) error {
 	return err
 }
 
-// hand copies the draft, makes the stored form and puts it into the tree.
-func (a *attempt) hand(ctx context.Context) (placed bool, err error) {
+// hand copies the draft, makes the stored form and puts it into the tree, in the place of what now says is there.
+func (a *attempt) hand(ctx context.Context, now jobs.Job) (placed bool, err error) {
 	s := a.s
 	staging, err := s.cfg.State.Sub(stagingDir)
 	if err != nil {
@@ -210,7 +210,7 @@ func (a *attempt) hand(ctx context.Context) (placed bool, err error) {
 			s.cfg.Log.Warn("removing a staged job", "op", "seal", "job", a.job, "err", rerr)
 		}
 	}()
-	f := form{dir: dir, id: s.id(a.job), snap: a.snap, install: s.cfg.Install, at: a.rec.Submitted}
+	f := form{dir: dir, id: s.id(a.job), snap: a.snap, install: s.install(), at: a.rec.Submitted}
 	if f.at.IsZero() {
 		f.at = s.cfg.Now().UTC().Truncate(time.Microsecond)
 	}
@@ -219,6 +219,10 @@ func (a *attempt) hand(ctx context.Context) (placed bool, err error) {
 	}
 	if err := f.make(ctx); err != nil {
 		return false, a.orMoved(err)
+	}
+	if gone := f.dropped(now.Files); len(gone) > 0 && s.cfg.Deletions != nil && !s.cfg.Deletions() {
+		return false, a.orMoved(refuse(syscall.EPERM,
+			"this version leaves out %s, which was submitted before, and the program of %s cannot take files away again: put that back, or copy the folder under a new name", some(gone), s.cfg.Owner))
 	}
 	g := f.receipt
 	g.Source, g.At, g.LeftOut = a.snap.source(), s.cfg.Now().UTC(), a.snap.leftOut
@@ -242,6 +246,18 @@ func (a *attempt) hand(ctx context.Context) (placed bool, err error) {
 		return false, a.delayed(err)
 	}
 	return true, a.receipt(g)
+}
+
+// install is what run.sh installs for syft_client.
+func (s *Store) install() string {
+	const usual = "syft-client==0.1.117"
+	if s.cfg.Install == nil {
+		return usual
+	}
+	if from := s.cfg.Install(); jobs.CheckDependency(from) == nil {
+		return from
+	}
+	return usual
 }
 
 // delayed is an error that goes away without the person.

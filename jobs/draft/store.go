@@ -24,7 +24,7 @@ type Placer interface {
 	Place(ctx context.Context, c datasite.Change, src iofs.FS) error
 }
 
-// Config is what a Store is made of. Status, Known, Changed, Now and Log may be nil.
+// Config is what a Store is made of. Status, Known, Changed, Deletions, Install, Now and Log may be nil.
 type Config struct {
 	State     *statedir.Dir // of this store alone
 	Owner     perm.User     // whose jobs/ it is
@@ -41,7 +41,12 @@ type Config struct {
 	// of the store but Submit.
 	Changed func(name string)
 
-	Install    string        // what run.sh installs for syft_client; "syft-client==0.1.117" if empty
+	// Deletions reports whether the owner's side takes a revision that drops a file; nil: yes.
+	Deletions func() bool
+	// Install is what run.sh installs for syft_client, as the owner's side advertises it. "", and what a shell would read, is
+	// "syft-client==0.1.117".
+	Install func() string
+
 	Settle     time.Duration // quiet time before a complete job folder is sealed; 2 s
 	BareSettle time.Duration // the same for a bare folder or a single script; 5 s
 	Now        func() time.Time
@@ -119,9 +124,6 @@ func Open(cfg Config) (*Store, error) {
 	}
 	if cfg.BareSettle <= 0 {
 		cfg.BareSettle = 5 * time.Second
-	}
-	if cfg.Install == "" {
-		cfg.Install = "syft-client==0.1.117"
 	}
 	if cfg.Now == nil {
 		cfg.Now = time.Now
