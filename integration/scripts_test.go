@@ -36,6 +36,9 @@ func TestScripts(t *testing.T) {
 					cmd.Env = env
 					_ = cmd.Run() // most stories have stopped it themselves
 				}
+				stop := exec.Command(filepath.Join(binaries, "syftfs"), "drive", "stop")
+				stop.Env = env
+				_ = stop.Run() // the same
 			})
 			return nil
 		},
