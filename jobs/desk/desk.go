@@ -48,6 +48,7 @@ const (
 	attrStatus = "user.syft.status"
 	attrDigest = "user.syft.digest"
 	attrHold   = "user.syft.hold"
+	attrState  = "user.syft.state"
 )
 
 func missing(op, rel string) error { return &iofs.PathError{Op: op, Path: rel, Err: iofs.ErrNotExist} }

@@ -29,6 +29,8 @@ func standing(s jobs.Status) string {
 		return "it has run"
 	case jobs.Failed:
 		return "its run failed"
+	case jobs.Legacy:
+		return "an older client made it"
 	}
 	return "its state is not known"
 }
@@ -120,6 +122,8 @@ func ownerStatus(j jobs.Job, held []release.Item) []byte {
 	return []byte(p.b.String())
 }
 
+const day = "2006-01-02 15:04 MST" // how a time is shown
+
 func orNone(names []string) string {
 	if len(names) == 0 {
 		return "none"
@@ -129,7 +133,6 @@ func orNone(names []string) string {
 
 func (p *page) decided(j jobs.Job) {
 	s := j.State
-	const day = "2006-01-02 15:04 MST"
 	switch {
 	case !s.RejectedAt.IsZero():
 		p.line("decided", fmt.Sprintf("rejected by %s on %s", s.RejectedBy, s.RejectedAt.UTC().Format(day)))
@@ -146,29 +149,58 @@ func (p *page) submission(j jobs.Job) {
 	if j.Digest == "" {
 		return
 	}
-	p.line("revision", fmt.Sprint(j.Revision))
+	if j.Revision > 0 {
+		p.line("revision", fmt.Sprint(j.Revision))
+	}
 	p.line("digest", string(j.Digest))
 	p.line("size", amount(j))
 }
 
+// sealed reports whether what stands in the draft was submitted as it is.
+func sealed(d *draft.Draft) bool { return d.Submitted() && !d.Waiting && d.Problem == "" }
+
+// arrived reports whether the owner has it; an owner on this machine always has.
+func arrived(way *Transit) bool { return way == nil || way.arrived() }
+
+// stands is the word and the sentence for where a job stands, as its submitter is told.
+func stands(j jobs.Job, way *Transit) string {
+	if way != nil && j.Status == jobs.Received {
+		return "received: it is with the owner and was not looked at yet"
+	}
+	return fmt.Sprintf("%s: %s", j.Status, standing(j.Status))
+}
+
 // submitterStatus is the file status in the submitter's view: d is nil for a job that was not submitted from here, known
-// is false while nothing was heard of it.
-func submitterStatus(id jobs.ID, d *draft.Draft, j jobs.Job, known bool) []byte {
+// is false while nothing was heard of it, way is nil for an owner on this machine.
+func submitterStatus(id jobs.ID, d *draft.Draft, j jobs.Job, known bool, way *Transit) []byte {
 	var p page
 	p.line("job", fmt.Sprintf("%s for %s", id.Name, id.Owner))
 	if d == nil {
-		p.line("status", fmt.Sprintf("%s: %s", j.Status, standing(j.Status)))
+		p.line("status", stands(j, way))
+		p.unclear(j)
 		p.decided(j)
 		p.submission(j)
+		if way != nil {
+			p.list("note", j.Notes)
+		}
 		return []byte(p.b.String())
 	}
 	switch {
 	case known && j.Status.Decided():
-		p.line("status", fmt.Sprintf("%s: %s", j.Status, standing(j.Status)))
+		p.line("status", stands(j, way))
 		p.decided(j)
-	case d.Submitted() && !d.Waiting && d.Problem == "" && known:
-		p.line("status", fmt.Sprintf("%s: %s", j.Status, standing(j.Status)))
-	case d.Submitted() && !d.Waiting && d.Problem == "":
+		if d.Submitted() && !arrived(way) {
+			p.line("note", fmt.Sprintf("revision %d: %s; an earlier one may be what was decided", d.Revision, way.words()))
+		}
+	case sealed(d) && !arrived(way):
+		p.line("status", "submitted: "+way.words())
+		p.line("why", way.Reason)
+		if known && j.Status != jobs.Received {
+			p.line("before", fmt.Sprintf("the revision before is %s", stands(j, way)))
+		}
+	case sealed(d) && known:
+		p.line("status", stands(j, way))
+	case sealed(d):
 		p.line("status", "submitted: it is on its way to the owner")
 	case d.Submitted():
 		p.line("status", fmt.Sprintf("draft: changed since revision %d was submitted; the change is not submitted yet", d.Revision))
@@ -176,10 +208,15 @@ func submitterStatus(id jobs.ID, d *draft.Draft, j jobs.Job, known bool) []byte 
 		p.line("status", "draft: nothing of it was sent yet")
 	}
 	p.line("why", d.Problem)
-	if known && j.Status == jobs.Received {
+	if known && way == nil && j.Status == jobs.Received {
 		p.line("why", j.Message)
 	}
-	p.next(d, j, known)
+	p.unclear(j)
+	if sealed(d) && way != nil && way.stuck() && !j.Status.Decided() {
+		p.line("next", "put right what is said above and copy the folder again, or copy it under a new name")
+	} else {
+		p.next(d, j, known)
+	}
 	if d.Submitted() {
 		p.line("revision", fmt.Sprint(d.Revision))
 		p.line("digest", string(d.Digest))
@@ -188,6 +225,13 @@ func submitterStatus(id jobs.ID, d *draft.Draft, j jobs.Job, known bool) []byte 
 	p.list("left out", d.LeftOut)
 	p.list("advice", d.Findings)
 	return []byte(p.b.String())
+}
+
+// unclear says why nothing better is known of a job.
+func (p *page) unclear(j jobs.Job) {
+	if j.Status == jobs.Unknown || j.Status == jobs.Legacy {
+		p.line("why", j.Message)
+	}
 }
 
 func (p *page) next(d *draft.Draft, j jobs.Job, known bool) {

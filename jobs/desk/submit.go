@@ -77,7 +77,7 @@ func (s *Submitter) openAnswer(t thing, e virtual.Entry, flags int) (virtual.Han
 	case e.Kind != virtual.Text:
 		return nil, refuse(syscall.EISDIR, e.Name+" is answered by the stored tree")
 	}
-	return virtual.NewText(e, submitterStatus(t.id, t.draft, t.job, t.known), nil), nil
+	return virtual.NewText(e, s.status(t), nil), nil
 }
 
 // openBeside opens the read-only files of the folder beside a script.
@@ -269,7 +269,7 @@ func (s *Submitter) SetAttr(ctx context.Context, rel string, a virtual.Attr) err
 	return translate(s.cfg.Drafts.SetAttr(rel, draft.Attr{Mode: a.Mode, Size: a.Size, MTime: a.MTime}))
 }
 
-// Xattr answers user.syft.status, user.syft.digest and user.syft.hold of what stands in jobs/.
+// Xattr answers user.syft.status, user.syft.digest and user.syft.hold of what stands in jobs/, and user.syft.state if its owner is elsewhere.
 func (s *Submitter) Xattr(_ context.Context, rel, name string) ([]byte, error) {
 	if rel == "" || s.own(rel) || strings.Contains(rel, "/") {
 		return nil, syscall.ENODATA
@@ -287,15 +287,22 @@ func (s *Submitter) Xattr(_ context.Context, rel, name string) ([]byte, error) {
 		return []byte(t.job.Digest), nil
 	case name == attrHold && t.draft != nil && t.draft.Held:
 		return []byte("1"), nil
+	case name == attrState && s.cfg.Sent != nil:
+		return []byte(s.way(t).State), nil
 	}
 	return nil, syscall.ENODATA
 }
 
 func (s *Submitter) standing(t thing) jobs.Status {
-	if t.known && (t.draft == nil || t.job.Status.Decided() || t.draft.Submitted() && !t.draft.Waiting && t.draft.Problem == "") {
+	switch {
+	case t.known && (t.draft == nil || t.job.Status.Decided()):
+		return t.job.Status
+	case !sealed(t.draft):
+		return jobs.Draft
+	case t.known && arrived(s.way(t)):
 		return t.job.Status
 	}
-	return jobs.Draft
+	return jobs.Submitted
 }
 
 // SetXattr holds a draft back with user.syft.hold=1, or lets it go with 0.

@@ -23,6 +23,8 @@ type SubmitterConfig struct {
 	Jobs   Jobs
 	// Visible reports whether the stored path exists and the submitter may read it now.
 	Visible func(ctx context.Context, p datasite.Path) bool
+	// Sent tells how far the file or folder at a stored path is on its way to an owner elsewhere; quick. nil: the owner is on this machine.
+	Sent func(p datasite.Path) Transit
 	// Active says why the submitter may not work here any more; nil: may. Without it nothing ends that right.
 	Active func() error
 }
@@ -51,7 +53,7 @@ func (s *Submitter) OnChange(fn func(rel string)) {
 	s.notify = fn
 }
 
-// Moved is called when a job's state moved at the owner.
+// Moved is called when a job's state moved at the owner, or on the way there; an id without a name stands for all of them.
 func (s *Submitter) Moved(id jobs.ID) {
 	if id.Owner != s.cfg.Drafts.Owner() || id.Submitter != s.cfg.Drafts.Submitter() {
 		return
@@ -77,6 +79,9 @@ func (s *Submitter) tell(job string) {
 		return
 	}
 	fn(job)
+	if job == "" {
+		return // that is all of it
+	}
 	for _, name := range []string{statusName, jobs.StateFile, jobs.ConfigFile, jobs.RunFile, jobs.CodeDir, jobs.OutputsDir, logsName} {
 		fn(path.Join(job, name))
 	}
@@ -204,7 +209,7 @@ func (s *Submitter) answer(ctx context.Context, t thing, sub string) (virtual.En
 	}
 	switch sub {
 	case statusName:
-		return textEntry(statusName, 0o444, submitterStatus(t.id, t.draft, t.job, t.known), s.at(t)), true
+		return textEntry(statusName, 0o444, s.status(t), s.at(t)), true
 	case jobs.StateFile, jobs.OutputsDir:
 		p := t.id.Review().Join(sub)
 		if s.cfg.Visible(ctx, p) {
@@ -223,6 +228,11 @@ func (s *Submitter) answer(ctx context.Context, t thing, sub string) (virtual.En
 		}
 	}
 	return virtual.Entry{}, false
+}
+
+// status is the text of the file status.
+func (s *Submitter) status(t thing) []byte {
+	return submitterStatus(t.id, t.draft, t.job, t.known, s.way(t))
 }
 
 // replaced reports whether sub lies below a folder of the owner's answer that took the place of what was copied along.

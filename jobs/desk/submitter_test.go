@@ -56,7 +56,8 @@ func (e *engine) review(name, rel string) {
 	e.tree[path.Join(jobID(name).Review().String(), rel)] = &fstest.MapFile{Data: []byte(rel)}
 }
 
-func newSubmitter(t *testing.T, e *engine) *Submitter {
+// newSubmitter is the submitter's view of e, with more set.
+func newSubmitter(t *testing.T, e *engine, more ...func(*SubmitterConfig)) *Submitter {
 	t.Helper()
 	dir, err := statedir.Open(t.TempDir()+"/state", nil)
 	if err != nil {
@@ -70,7 +71,11 @@ func newSubmitter(t *testing.T, e *engine) *Submitter {
 	if err != nil {
 		t.Fatal(err)
 	}
-	s = NewSubmitter(SubmitterConfig{Drafts: store, Jobs: e, Visible: e.visible})
+	cfg := SubmitterConfig{Drafts: store, Jobs: e, Visible: e.visible}
+	for _, set := range more {
+		set(&cfg)
+	}
+	s = NewSubmitter(cfg)
 	store.Start()
 	return s
 }
