@@ -70,6 +70,7 @@ type Guard struct {
 
 	mu    sync.Mutex
 	views map[*View]struct{} // guarded by mu
+	way   Through            // guarded by mu; of what comes from elsewhere, nil if no mount is up
 }
 
 // New makes the gate, with the rule index over the tree's own rule files. Nothing runs yet.

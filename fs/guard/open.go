@@ -171,6 +171,8 @@ func (v *View) newFile(a actor, p datasite.Path, now moment, b *backing.File, fl
 type openFiles struct {
 	mu  sync.Mutex
 	all map[*File]struct{} // guarded by mu
+
+	left chan struct{} // guarded by mu; closed when one is closed, nil if nobody waits for that
 }
 
 func (o *openFiles) add(f *File) {
@@ -186,6 +188,10 @@ func (o *openFiles) remove(f *File) {
 	o.mu.Lock()
 	defer o.mu.Unlock()
 	delete(o.all, f)
+	if o.left != nil {
+		close(o.left)
+		o.left = nil
+	}
 }
 
 func (o *openFiles) each(fn func(*File)) {

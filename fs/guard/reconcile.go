@@ -2,13 +2,10 @@ package guard
 
 import (
 	"context"
-	"crypto/sha256"
 	"errors"
-	"io"
 	"time"
 
 	"github.com/openmined/syftfs/fs/datasite"
-	"golang.org/x/sys/unix"
 )
 
 // Reconcile compares the tree with Memory and records what differs with origin recovery. It sweeps the staging leftovers
@@ -100,7 +97,7 @@ func (r *recovery) folder(p datasite.Path, whole time.Time) error {
 			err = r.folder(q, sub)
 		case e.Mode.IsRegular():
 			var same bool
-			if same, err = r.g.asKnown(q, e, whole); err == nil && !same {
+			if same, err = r.g.asKnown(r.ctx, q, e, whole); err == nil && !same {
 				err = r.path(q, whole)
 			}
 		}
@@ -114,7 +111,7 @@ func (r *recovery) folder(p datasite.Path, whole time.Time) error {
 // asKnown reports whether the file is provably what was last recorded: by its stamp, or by its hash where the stamp is the
 // same but proves nothing. Without a hash it counts as changed. A file that is not known by itself is if it came with a
 // folder that was placed at the time whole.
-func (g *Guard) asKnown(p datasite.Path, e datasite.Entry, whole time.Time) (bool, error) {
+func (g *Guard) asKnown(ctx context.Context, p datasite.Path, e datasite.Entry, whole time.Time) (bool, error) {
 	if g.cfg.Memory == nil {
 		return false, nil
 	}
@@ -129,24 +126,11 @@ func (g *Guard) asKnown(p datasite.Path, e datasite.Entry, whole time.Time) (boo
 	case k.Hash == (datasite.Hash{}):
 		return false, nil
 	}
-	h, err := g.hash(p)
-	if absent(err) {
+	h, err := g.hashOf(ctx, p, e)
+	if errors.Is(err, datasite.ErrStale) {
 		return false, nil
 	}
 	return err == nil && h == k.Hash, err
-}
-
-func (g *Guard) hash(p datasite.Path) (h datasite.Hash, err error) {
-	f, err := g.tree.OpenFile(p, unix.O_RDONLY, 0)
-	if err != nil {
-		return h, err
-	}
-	sum := sha256.New()
-	_, err = io.Copy(sum, io.NewSectionReader(f, 0, 1<<62))
-	if err = errors.Join(err, f.Close()); err != nil {
-		return h, err
-	}
-	return datasite.Hash(sum.Sum(nil)), nil
 }
 
 // path records what is at p now, if it still differs once nobody else can change it through the gate.
@@ -163,7 +147,7 @@ func (r *recovery) path(p datasite.Path, whole time.Time) error {
 			By: datasite.Identity{Subject: g.cfg.Owner}, Origin: datasite.OriginRecovery, At: g.cfg.Now()}
 		switch {
 		case err == nil && e.Mode.IsRegular():
-			if same, err := g.asKnown(p, e, whole); err != nil || same {
+			if same, err := g.asKnown(r.ctx, p, e, whole); err != nil || same {
 				return err
 			}
 			c.Op, c.After = datasite.OpWrite, datasite.Known{Stamp: e.Stamp}
