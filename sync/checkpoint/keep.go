@@ -1,0 +1,426 @@
+package checkpoint
+
+import (
+	"cmp"
+	"context"
+	"errors"
+	"fmt"
+	"slices"
+
+	"github.com/openmined/syftfs/fs/datasite"
+	"github.com/openmined/syftfs/sync/remote"
+	"github.com/openmined/syftfs/sync/wire"
+)
+
+// Restore gives the newest state that lies on Drive, one item a path, deletions too. It is zero if there is none. It changes nothing.
+// Whoever applies it must not take it for newer than what is on disk.
+func (k *Keeper) Restore(ctx context.Context) (Restored, error) {
+	if err := k.take(ctx); err != nil {
+		return Restored{}, fmt.Errorf("restore: %w", err)
+	}
+	defer k.give()
+	pieces, rolls, err := k.list(ctx)
+	if err != nil {
+		return Restored{}, fmt.Errorf("restore: %w", err)
+	}
+	c, err := k.read(ctx, pieces)
+	if err != nil {
+		return Restored{}, fmt.Errorf("restore: %w", err)
+	}
+	r, _, ok, err := k.rolling(ctx, &c, rolls)
+	if err != nil {
+		return Restored{}, fmt.Errorf("restore: %w", err)
+	}
+	if ok {
+		c.add(r.Items)
+		c.last = max(c.last, r.Last)
+	}
+	return Restored{Items: slices.Clone(c.state.list()), Last: c.last}, nil
+}
+
+// Logged is told every message of the event log once it lies there, in their order; the same one again after an error or a crash. It
+// writes the rolling state, makes an increment of it when that is due, and a full checkpoint of those.
+func (k *Keeper) Logged(ctx context.Context, e wire.Events) error {
+	if err := k.take(ctx); err != nil {
+		return fmt.Errorf("keep state: %w", err)
+	}
+	defer k.give()
+	err := k.begin(ctx)
+	if err == nil && e.At > k.rec.Covered {
+		err = k.cover(ctx, []wire.Events{e})
+	}
+	if err == nil {
+		err = k.due(ctx)
+	}
+	if err != nil {
+		return fmt.Errorf("keep state: %w", err)
+	}
+	return nil
+}
+
+// ShouldCreate says whether so many paths or more changed since the last increment or full checkpoint; 0 stands for Config.Every.
+func (k *Keeper) ShouldCreate(ctx context.Context, events int) (bool, error) {
+	if err := k.take(ctx); err != nil {
+		return false, fmt.Errorf("look at the rolling state: %w", err)
+	}
+	defer k.give()
+	if err := k.begin(ctx); err != nil {
+		return false, fmt.Errorf("look at the rolling state: %w", err)
+	}
+	return k.roll.len() >= cmp.Or(events, k.cfg.Every), nil
+}
+
+// begin finishes what a crash left, and loads the rolling state, once in a process. What is recorded is believed unless Drive shows something
+// else: a lost record, another client of this account, a person who deleted things there.
+func (k *Keeper) begin(ctx context.Context) error {
+	if err := k.finish(ctx); err != nil || k.begun {
+		return err
+	}
+	pieces, rolls, err := k.list(ctx)
+	if err != nil {
+		return err
+	}
+	same, err := k.unchanged(ctx, pieces, rolls)
+	if err == nil && !same {
+		err = k.rebuild(ctx, pieces, rolls)
+	}
+	k.begun = err == nil
+	return err
+}
+
+// unchanged loads the recorded rolling state, and reports whether Drive is as the record says.
+func (k *Keeper) unchanged(ctx context.Context, pieces, rolls []piece) (bool, error) {
+	if k.rec.Covered == 0 {
+		return false, nil
+	}
+	known := map[remote.ID]bool{}
+	for _, p := range k.rec.Pieces {
+		known[p.ID] = true
+	}
+	for _, id := range k.rec.Strays {
+		known[id] = true
+	}
+	if k.rec.Rolling != nil {
+		known[k.rec.Rolling.ID] = true
+	}
+	for _, p := range slices.Concat(pieces, rolls) {
+		if known[p.ID] {
+			continue
+		}
+		// Lists may show what was deleted.
+		if _, err := k.cfg.Remote.Stat(ctx, p.ID, 0); err == nil || !errors.Is(err, remote.NotFound) {
+			return false, err
+		}
+	}
+	k.roll = newOverlay()
+	if k.rec.Rolling == nil {
+		return true, nil
+	}
+	r, _, ok, err := k.rolling(ctx, nil, []piece{*k.rec.Rolling})
+	if err != nil {
+		return false, err
+	}
+	if !ok { // never put, or lost
+		return k.rec.Events == 0, nil
+	}
+	for _, it := range r.Items {
+		k.roll.put(it)
+	}
+	return r.Last == k.rec.Covered, nil
+}
+
+// rebuild makes the record from what is on Drive and in the event log. Where pieces are missing or damaged, a new base replaces them.
+func (k *Keeper) rebuild(ctx context.Context, pieces, rolls []piece) error {
+	c, err := k.read(ctx, pieces)
+	if err != nil {
+		return err
+	}
+	r, at, ok, err := k.rolling(ctx, &c, rolls)
+	if err != nil {
+		return err
+	}
+	k.roll = newOverlay()
+	covered, base := c.last, c.last
+	var used *piece
+	if ok {
+		used = &at
+		for _, it := range r.Items {
+			if it.Accepted > c.from {
+				k.roll.put(it)
+				covered = max(covered, it.Accepted)
+			}
+		}
+		covered, base = max(covered, r.Last), r.Base
+	}
+	var strays []remote.ID
+	for _, p := range rolls {
+		if used == nil || p.ID != used.ID {
+			strays = append(strays, p.ID)
+		}
+	}
+	err = k.keep("found", func(rec *record) {
+		rec.Covered, rec.Seen, rec.Rolling, rec.Events, rec.Pieces, rec.Strays = covered, max(rec.Seen, covered), used, k.roll.len(), c.there, strays
+		if used != nil {
+			rec.Rolling.Base = base
+		}
+	})
+	if err != nil {
+		return err
+	}
+	late, err := k.logAfter(ctx, covered)
+	if err != nil {
+		return err
+	}
+	if len(late) > 0 {
+		if err := k.cover(ctx, late); err != nil {
+			return err
+		}
+	}
+	if !c.whole && k.rec.Paused == "" {
+		return k.absorb(ctx, c)
+	}
+	return nil
+}
+
+// cover brings messages into the rolling state, on Drive too.
+func (k *Keeper) cover(ctx context.Context, list []wire.Events) error {
+	last := list[len(list)-1].At
+	if k.rec.Paused != "" {
+		return k.keep("seen", func(r *record) { r.Seen = max(r.Seen, last) })
+	}
+	next := k.roll.clone()
+	for _, e := range list {
+		add(next, e)
+	}
+	err := k.write(ctx, next, last)
+	if unwritable(err) && k.roll.len() > 0 {
+		// Too much for one object: what is there becomes an increment first.
+		if err := k.promote(ctx); err != nil {
+			return err
+		}
+		next = newOverlay()
+		for _, e := range list {
+			add(next, e)
+		}
+		err = k.write(ctx, next, last)
+	}
+	if unwritable(err) {
+		k.cfg.Log.Warn("the state for a new machine cannot be kept any further; make a full checkpoint", "op", "checkpoint", "err", err)
+		return k.keep("pause", func(r *record) { r.Seen, r.Paused = max(r.Seen, last), err.Error() })
+	}
+	return err
+}
+
+// add puts the changes of a message into o. In all that this package writes a change has the time of its message: the only one that is sure to
+// rise, so that whoever restores knows from it which messages are in.
+func add(o *overlay, e wire.Events) {
+	for _, it := range e.Items {
+		it.Accepted = e.At
+		o.put(it)
+	}
+}
+
+// unwritable says whether the format cannot hold something, now or ever.
+func unwritable(err error) bool {
+	return errors.Is(err, wire.ErrLimit) || errors.Is(err, wire.ErrUnsendable)
+}
+
+// write makes next the rolling state, which covers the log up to last. The file on Drive is written over in place.
+func (k *Keeper) write(ctx context.Context, next *overlay, last wire.Time) error {
+	if next.len() == 0 {
+		return nil
+	}
+	at := k.time()
+	base := k.rec.Covered
+	if k.rec.Rolling != nil {
+		base = k.rec.Rolling.Base
+	}
+	body, err := k.cfg.Codec.EncodeRolling(wire.Rolling{At: at, Owner: k.cfg.Owner.User(), Base: base, Last: last, Items: next.list()})
+	if err != nil {
+		return err
+	}
+	if err := k.upload(ctx, at, base, body); err != nil {
+		return err
+	}
+	err = k.keep("rolled", func(r *record) { r.Covered, r.Seen, r.Events = last, max(r.Seen, last), next.len() })
+	if err == nil {
+		k.roll = next
+	}
+	return err
+}
+
+func (k *Keeper) upload(ctx context.Context, at, base wire.Time, body []byte) error {
+	content := remote.Bytes(body)
+	if p := k.rec.Rolling; p != nil {
+		err := k.cfg.Remote.Update(ctx, p.ID, remote.Edit{Body: &content, Type: wire.BinaryMIME})
+		if !errors.Is(err, remote.NotFound) {
+			return err
+		}
+		err = k.put(ctx, *p, body)
+		if !errors.Is(err, remote.Exists) && !errors.Is(err, remote.Invalid) {
+			return err
+		}
+		// It was there and was deleted by somebody, or the id is another program's.
+	}
+	ids, err := k.cfg.Remote.NewIDs(ctx, 1)
+	if err != nil {
+		return err
+	}
+	p := piece{ID: ids[0], Kind: wire.RollingFile, At: at, Base: base}
+	if err := k.keep("rolling", func(r *record) { r.Rolling = &p }); err != nil {
+		return err
+	}
+	return k.put(ctx, p, body)
+}
+
+func (k *Keeper) put(ctx context.Context, p piece, body []byte) error {
+	kind := wire.CheckpointsFolder
+	if p.Kind == wire.RollingFile {
+		kind = wire.RollingFolder
+	}
+	folder, err := k.cfg.Folders.Ensure(ctx, kind)
+	if err != nil {
+		return err
+	}
+	return k.cfg.Remote.Put(ctx, remote.Spec{ID: p.ID, Name: p.name().String(), Parent: folder, Type: wire.BinaryMIME}, remote.Bytes(body))
+}
+
+// due makes an increment, and merges, when it is time.
+func (k *Keeper) due(ctx context.Context) error {
+	if k.roll.len() >= k.cfg.Every && k.rec.Paused == "" {
+		if err := k.promote(ctx); err != nil {
+			return err
+		}
+	}
+	incs := len(k.rec.of(wire.IncrementFile))
+	if incs < max(k.cfg.Merge, k.rec.Skip) || k.roll.len() > 0 {
+		return nil
+	}
+	c, err := k.read(ctx, k.rec.Pieces)
+	if err != nil {
+		return err
+	}
+	if !c.whole { // somebody deleted or damaged some
+		k.begun = false
+		return k.rebuild(ctx, k.rec.Pieces, nil)
+	}
+	return k.absorb(ctx, c)
+}
+
+// promote makes an increment of the rolling state.
+func (k *Keeper) promote(ctx context.Context) error {
+	p := piece{Kind: wire.IncrementFile, At: k.time(), Seq: 1}
+	for _, q := range k.rec.of(wire.IncrementFile) {
+		p.Seq = max(p.Seq, q.Seq+1)
+	}
+	body, err := k.cfg.Codec.EncodeIncrement(wire.Increment{Seq: p.Seq, At: p.At, Owner: k.cfg.Owner.User(), Items: k.roll.list()})
+	if err != nil {
+		return err
+	}
+	return k.replace(ctx, "promote", p, body, nil)
+}
+
+// absorb makes one piece of c and the rolling state, which replaces all others: a full checkpoint or, where a file is not text, an increment.
+func (k *Keeper) absorb(ctx context.Context, c chain) error {
+	all := c.state.clone()
+	for _, it := range k.roll.list() {
+		all.put(it)
+	}
+	full := wire.Checkpoint{At: k.time(), Owner: k.cfg.Owner.User(), Last: k.rec.Covered}
+	for _, it := range all.list() {
+		if it.Op == datasite.OpWrite {
+			full.Files = append(full.Files, wire.File{Path: it.Path, Hash: it.After, Content: it.Content})
+		}
+	}
+	var old, fulls []remote.ID
+	for _, p := range k.rec.of(wire.IncrementFile) {
+		old = append(old, p.ID)
+	}
+	for _, p := range k.rec.of(wire.CheckpointFile) {
+		fulls = append(fulls, p.ID)
+	}
+	body, err := k.cfg.Codec.EncodeCheckpoint(full)
+	if err == nil {
+		return k.replace(ctx, "merge", piece{Kind: wire.CheckpointFile, At: full.At, Last: full.Last}, body, slices.Concat(old, k.rollingID(), fulls))
+	}
+	if errors.Is(err, wire.ErrBinary) && all.len() > 0 {
+		// Number 1, and later than the others: a reader in any order of numbers ends with the same files at every step of the deletions.
+		p := piece{Kind: wire.IncrementFile, At: full.At, Seq: 1}
+		body, err = k.cfg.Codec.EncodeIncrement(wire.Increment{Seq: p.Seq, At: p.At, Owner: full.Owner, Items: all.list()})
+		if err == nil {
+			return k.replace(ctx, "fold", p, body, slices.Concat(old, k.rollingID()))
+		}
+	}
+	if unwritable(err) {
+		k.cfg.Log.Warn("increments are not merged", "op", "checkpoint", "err", err)
+		return k.keep("skip", func(r *record) { r.Skip = 2 * max(len(old), k.cfg.Merge) })
+	}
+	return err
+}
+
+func (k *Keeper) rollingID() []remote.ID {
+	ids := slices.Clone(k.rec.Strays)
+	if k.rec.Rolling != nil {
+		ids = append(ids, k.rec.Rolling.ID)
+	}
+	return ids
+}
+
+// replace puts a piece that has all of the rolling state, and then deletes what it replaces, one by one: the increments from the first on, so
+// that those left are always the newest and change nothing on top of it; then the rolling state; then older full checkpoints.
+func (k *Keeper) replace(ctx context.Context, op string, p piece, body []byte, drop []remote.ID) error {
+	if drop == nil {
+		drop = k.rollingID()
+	}
+	ids, err := k.cfg.Remote.NewIDs(ctx, 1)
+	if err != nil {
+		return err
+	}
+	p.ID = ids[0]
+	if err := k.keep(op, func(r *record) { r.Doing, r.Drop = &p, drop }); err != nil {
+		return err
+	}
+	if err := k.put(ctx, p, body); err != nil {
+		return err
+	}
+	return k.finish(ctx)
+}
+
+// finish ends a replacement that was begun: nothing of it happened if the new piece is not there.
+func (k *Keeper) finish(ctx context.Context) error {
+	if p := k.rec.Doing; p != nil {
+		_, err := k.cfg.Remote.Stat(ctx, p.ID, 0)
+		if errors.Is(err, remote.NotFound) {
+			return k.keep("abandon", func(r *record) { r.Doing, r.Drop = nil, nil })
+		}
+		if err != nil {
+			return err
+		}
+		err = k.keep("made", func(r *record) {
+			r.Pieces = slices.DeleteFunc(r.Pieces, func(q piece) bool { return slices.Contains(r.Drop, q.ID) })
+			r.Covered = max(r.Covered, p.Last)
+			r.Pieces = append(r.Pieces, *p)
+			r.Doing, r.Rolling, r.Strays, r.Events, r.Skip = nil, nil, nil, 0, 0
+			if p.Kind == wire.CheckpointFile {
+				r.Paused = ""
+			}
+		})
+		if err != nil {
+			return err
+		}
+		k.roll = newOverlay()
+	}
+	for len(k.rec.Drop) > 0 {
+		if err := k.cfg.Remote.Delete(ctx, k.rec.Drop[0]); err != nil {
+			return err
+		}
+		if len(k.rec.Drop) > 1 { // deleting once more is harmless, so that only the last is written down
+			k.rec.Drop = k.rec.Drop[1:]
+			continue
+		}
+		if err := k.keep("dropped", func(r *record) { r.Drop = nil }); err != nil {
+			return err
+		}
+	}
+	return nil
+}
