@@ -81,13 +81,16 @@ func prepare(dir string) error {
 	return nil
 }
 
-// command is a command about this drive, as it is typed.
+// command is a command about the drive in dir, as it is typed anywhere.
 func (d *localDrive) command(dir, rest string) string {
 	if d.typed == "" {
 		return "syftfs drive " + rest
 	}
 	return "syftfs drive " + rest + " --dir " + shellWord(dir)
 }
+
+// again is a command about this drive, as it is typed here.
+func (d *localDrive) again(rest string) string { return d.command(d.typed, rest) }
 
 // shellWord is s as a POSIX shell reads it back.
 func shellWord(s string) string {

@@ -357,7 +357,7 @@ func TestDriveSwitches(t *testing.T) {
 	if r := d.run("drive", "switch"); !strings.Contains(r.out, "lag-names                 0s ") || !strings.Contains(r.out, "auto-consent              true") {
 		t.Errorf("%+v", r)
 	}
-	for _, bad := range []string{"--lag-names=soon", "--lag-names=-1s", "--units-per-minute=x", "--units-per-minute=-1", "--exact-names=perhaps", "--clock-offset=9000000h"} {
+	for _, bad := range []string{"--lag-names=soon", "--lag-names=-1s", "--units-per-minute=x", "--units-per-minute=-1", "--exact-names=perhaps", "--clock-offset=2000000h"} {
 		if r := d.run("drive", "switch", bad); r.code != 2 || r.out != "" {
 			t.Errorf("%s: %+v", bad, r)
 		}
@@ -406,8 +406,21 @@ func TestDriveCheck(t *testing.T) {
 	if got := ok[checked](d, "drive", "check"); got.Running || len(got.Problems) != 0 {
 		t.Errorf("%+v", got)
 	}
-	must(t, os.WriteFile(filepath.Join(now.Dir, databaseFile), []byte(strings.Repeat("no database\n", 1000)), 0o600))
-	if r := d.run("drive", "check"); r.code != 1 || !strings.Contains(r.out, "damaged:\n") || !strings.Contains(r.out, "invalid database") {
+	raw, err := os.ReadFile(filepath.Join(now.Dir, databaseFile))
+	must(t, err)
+	const page = 4096
+	for i, text := range []string{
+		strings.Repeat("no database\n", 1000),
+		string(raw[:2*page]) + strings.Repeat("x", len(raw)-2*page), // the database panics
+	} {
+		dir := filepath.Join(d.home, fmt.Sprint("damaged", i))
+		must(t, os.Mkdir(dir, 0o700))
+		must(t, os.WriteFile(filepath.Join(dir, databaseFile), []byte(text), 0o600))
+		if r := d.run("drive", "check", "--dir", dir); r.code != 1 || !strings.Contains(r.out, "Problems of the drive in") || !strings.Contains(r.out, "damaged"+fmt.Sprint(i)) || r.err != "" {
+			t.Errorf("%+v", r)
+		}
+	}
+	if r := d.run("drive", "serve", "--listen", "127.0.0.1:0", "--dir", filepath.Join(d.home, "damaged0")); r.code != 1 || !strings.Contains(r.err, "invalid database") {
 		t.Errorf("%+v", r)
 	}
 }
@@ -513,10 +526,14 @@ func TestDriveRecord(t *testing.T) {
 // TestDriveRefusals: what the server says is told with the exit status of its kind.
 func TestDriveRefusals(t *testing.T) {
 	for status, want := range map[int]service.Code{400: service.BadInput, 401: service.Forbidden, 404: service.NotFound, 409: service.Conflict, 500: service.Unexpected, 503: service.Unexpected} {
-		if err := service.Wrap(refusal(status, []byte(`{"error":{"message":"why"}}`))); err.Code != want || err.Message != "drive: why" {
+		text, none := "drive: why", fmt.Sprint(status)
+		if status == 401 {
+			text, none = "serve it again", "serve it again"
+		}
+		if err := service.Wrap(refusal(status, []byte(`{"error":{"message":"why"}}`))); err.Code != want || !strings.HasSuffix(err.Message, text) {
 			t.Errorf("%d: %+v", status, err)
 		}
-		if err := service.Wrap(refusal(status, []byte(`<html>`))); err.Code != want || !strings.Contains(err.Message, fmt.Sprint(status)) {
+		if err := service.Wrap(refusal(status, []byte(`<html>`))); err.Code != want || !strings.Contains(err.Message, none) {
 			t.Errorf("%d: %+v", status, err)
 		}
 	}

@@ -23,6 +23,10 @@ func (d *localDrive) accountsCmd() *cobra.Command {
 
 func accountPath(email string) string { return "accounts/" + url.PathEscape(email) }
 
+func (d *localDrive) noAccount(err error, email string) error {
+	return d.missing(err, "account "+email, "accounts list")
+}
+
 func (d *localDrive) accountsAdd() *cobra.Command {
 	var token string
 	c := &cobra.Command{
@@ -43,7 +47,7 @@ func (d *localDrive) accountsAdd() *cobra.Command {
 			}
 			made, err := tell[driveserver.NewAccount](c.Context(), d, http.MethodPost, "accounts", map[string]string{"email": args[0]})
 			if e, ok := errors.AsType[*service.Error](err); ok && e.Code == service.Conflict {
-				return &service.Error{Code: service.EmailTaken, Message: fmt.Sprintf("%s has an account already: `syftfs drive token %s --token FILE` signs it in", args[0], args[0]), Field: "email", Err: err}
+				return &service.Error{Code: service.EmailTaken, Message: fmt.Sprintf("%s has an account already: `%s` signs it in", args[0], d.again("token "+args[0]+" --token FILE")), Field: "email", Err: err}
 			}
 			if err != nil {
 				return err
@@ -104,7 +108,7 @@ func (d *localDrive) accountsLimit() *cobra.Command {
 				return usage{fmt.Errorf("%q is not a number of bytes: %s", args[1], c.UseLine())}
 			}
 			if _, err := tell[struct{}](c.Context(), d, http.MethodPatch, accountPath(args[0]), map[string]int64{"limit": n}); err != nil {
-				return err
+				return d.noAccount(err, args[0])
 			}
 			return d.show(map[string]any{"email": args[0], "limit": n}, func(w io.Writer) {
 				if n == 0 {
@@ -132,7 +136,7 @@ func (d *localDrive) accountsRemove() *cobra.Command {
 				}
 			}
 			if _, err := tell[struct{}](c.Context(), d, http.MethodDelete, accountPath(args[0]), nil); err != nil {
-				return err
+				return d.noAccount(err, args[0])
 			}
 			return d.show(map[string]string{"email": args[0]}, func(w io.Writer) { fmt.Fprintln(w, "Removed", clean(args[0], false)) })
 		}}

@@ -42,7 +42,7 @@ func (d *localDrive) operator() (*operator, error) {
 		return nil, err
 	}
 	// Straight to this machine, whatever the environment says about proxies.
-	return &operator{served: *now, secret: string(secret), http: &http.Client{Transport: &http.Transport{DialContext: (&net.Dialer{Timeout: 10 * time.Second}).DialContext}}}, nil
+	return &operator{served: *now, secret: strings.TrimSpace(string(secret)), http: &http.Client{Transport: &http.Transport{DialContext: (&net.Dialer{Timeout: 10 * time.Second}).DialContext}}}, nil
 }
 
 // tell asks the drive of d one question.
@@ -90,6 +90,14 @@ func question[A any](ctx context.Context, o *operator, verb, path string, body a
 	return answer, nil
 }
 
+// missing makes of NotFound a message that says how to see what there is; list is the command for that.
+func (d *localDrive) missing(err error, what, list string) error {
+	if e, ok := errors.AsType[*service.Error](err); ok && e.Code == service.NotFound {
+		return &service.Error{Code: service.NotFound, Message: fmt.Sprintf("there is no %s: `%s` lists all", what, d.again(list)), Err: err}
+	}
+	return err
+}
+
 // refusal is an error answer of the drive.
 func refusal(status int, raw []byte) error {
 	var said struct {
@@ -102,7 +110,7 @@ func refusal(status int, raw []byte) error {
 	case http.StatusBadRequest:
 		code = service.BadInput
 	case http.StatusUnauthorized:
-		code = service.Forbidden
+		return &service.Error{Code: service.Forbidden, Message: "the drive does not take the secret in " + secretFile + " of its folder, which was changed meanwhile: stop the drive and serve it again"}
 	case http.StatusNotFound:
 		code = service.NotFound
 	case http.StatusConflict:

@@ -41,7 +41,7 @@ func (d *localDrive) checkCmd() *cobra.Command {
 					fmt.Fprintf(w, "The drive in %s is whole.\n", clean(dir, false))
 					return
 				}
-				fmt.Fprintf(w, "The drive in %s is damaged:\n", clean(dir, false))
+				fmt.Fprintf(w, "Problems of the drive in %s:\n", clean(dir, false))
 				for _, p := range found.Problems {
 					fmt.Fprintln(w, " ", clean(p, false))
 				}
@@ -69,11 +69,12 @@ func (d *localDrive) check(ctx context.Context, dir string) (checked, error) {
 	if _, err := os.Stat(filepath.Join(dir, databaseFile)); errors.Is(err, iofs.ErrNotExist) {
 		return checked{}, &service.Error{Code: service.NotFound, Message: fmt.Sprintf("there is no drive in %s: say where with --dir", dir), Err: err}
 	}
-	s, err := driveserver.Open(driveserver.Config{Dir: dir})
-	if errors.Is(err, driveserver.ErrInUse) {
-		return checked{}, refusedStore(err)
-	}
-	if err != nil {
+	s, err := openStore(driveserver.Config{Dir: dir})
+	var outside *iofs.PathError
+	switch {
+	case errors.Is(err, driveserver.ErrInUse) || errors.As(err, &outside):
+		return checked{}, err
+	case err != nil: // what the store itself is like
 		return checked{Dir: dir, Problems: []string{err.Error()}}, nil
 	}
 	problems, err := s.Check(ctx)

@@ -85,7 +85,7 @@ func (d *localDrive) faultAdd() *cobra.Command {
 	f := c.Flags()
 	f.StringVar(&r.Action.Kind, "kind", "", "what goes wrong")
 	f.StringVar(&r.User, "user", "", "only requests of this account")
-	f.StringVar(&r.Method, "method", "", "only this method, as `syftfs drive stats` shows it; * and ? stand for any")
+	f.StringVar(&r.Method, "method", "", "only this method, as drive stats shows it; * and ? stand for any")
 	f.StringVar(&r.Path, "path", "", "only where the path holds this")
 	f.StringVar(&r.Query, "query", "", "only where the decoded query holds this")
 	f.StringVar(&from, "from", "", "not before: a time (RFC 3339), or a duration from now")
@@ -175,7 +175,7 @@ func (d *localDrive) faultRemove() *cobra.Command {
 				path, what = path+"/"+url.PathEscape(args[0]), "fault "+args[0]
 			}
 			if _, err := tell[struct{}](c.Context(), d, http.MethodDelete, path, nil); err != nil {
-				return err
+				return d.missing(err, what, "fault list")
 			}
 			return d.show(map[string]string{"removed": what}, func(w io.Writer) { fmt.Fprintln(w, "Removed", clean(what, false)) })
 		}}

@@ -9,6 +9,7 @@ import (
 	"net"
 	"os"
 	"path/filepath"
+	"runtime/debug"
 	"syscall"
 	"time"
 
@@ -122,9 +123,9 @@ func (d *localDrive) serve(ctx context.Context, listen string, log *slog.Logger)
 		return err
 	}
 	defer func() { err = errors.Join(err, rec.Close()) }()
-	s, err := driveserver.Open(driveserver.Config{Dir: dir, Log: log})
+	s, err := openStore(driveserver.Config{Dir: dir, Log: log})
 	if err != nil {
-		return refusedStore(err)
+		return err
 	}
 	defer func() { err = errors.Join(err, s.Close()) }()
 	now := served{Address: "http://" + l.Addr().String(), Dir: dir, PID: os.Getpid(), Started: time.Now().UTC(), CA: s.CAFile()}
@@ -141,12 +142,20 @@ func (d *localDrive) serve(ctx context.Context, listen string, log *slog.Logger)
 	return s.Serve(ctx, l)
 }
 
-// refusedStore says what to do about a store that does not open.
-func refusedStore(err error) error {
+// openStore opens a store. Its database answers pages that make no sense with a panic, and a file that was cut with a fault: both are errors
+// here, after which this process has to end, because it still holds the file.
+func openStore(c driveserver.Config) (s *driveserver.Server, err error) {
+	defer debug.SetPanicOnFault(debug.SetPanicOnFault(true))
+	defer func() {
+		if p := recover(); p != nil {
+			s, err = nil, fmt.Errorf("%s is damaged (%v): put a copy of the whole folder back, or serve a new one with --dir", filepath.Join(c.Dir, databaseFile), p)
+		}
+	}()
+	s, err = driveserver.Open(c)
 	if errors.Is(err, driveserver.ErrInUse) {
-		return &service.Error{Code: service.Busy, Message: err.Error() + " (`syftfs drive check` uses it too)", Err: err}
+		return nil, &service.Error{Code: service.Busy, Message: err.Error() + " (`syftfs drive check` uses it too)", Err: err}
 	}
-	return err
+	return s, err
 }
 
 // ready tells where the drive is, and how to use it.

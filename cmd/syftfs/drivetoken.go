@@ -46,7 +46,10 @@ func (d *localDrive) tokenCmd() *cobra.Command {
 			if format != formatSyft && format != formatRclone && format != formatKey {
 				return usage{fmt.Errorf("--format %s: say syft, rclone or key", format)}
 			}
-			return d.print(file, func() ([]byte, error) { return d.token(c.Context(), args[0], format) })
+			return d.print(file, func() ([]byte, error) {
+				raw, err := d.token(c.Context(), args[0], format)
+				return raw, d.noAccount(err, args[0])
+			})
 		}}
 	c.Flags().StringVar(&file, "token", "", "write it to this new file")
 	c.Flags().StringVar(&format, "format", formatSyft, "syft, rclone or key")
