@@ -41,10 +41,23 @@ var (
 	UserDisable   = Op[service.Who, service.User]{"/v1/users/disable"}
 	UserEnable    = Op[service.Who, service.User]{"/v1/users/enable"}
 	UserList      = Op[struct{}, []service.User]{"/v1/users/list"}
+	PeerList      = Op[struct{}, []service.Peer]{"/v1/peers/list"}
+	PeerGives     = Op[service.PeerQuestion, service.PeerGives]{"/v1/peers/gives"}
+	PeerRequest   = Op[service.PeerQuestion, service.PeerDone]{"/v1/peers/request"}
+	PeerAccept    = Op[service.PeerQuestion, service.PeerDone]{"/v1/peers/accept"}
+	PeerReject    = Op[service.PeerQuestion, service.PeerDone]{"/v1/peers/reject"}
+	PeerBlock     = Op[service.PeerQuestion, service.PeerDone]{"/v1/peers/block"}
+	PeerUnblock   = Op[service.PeerQuestion, service.PeerDone]{"/v1/peers/unblock"}
+	PeerRemove    = Op[service.PeerQuestion, service.PeerDone]{"/v1/peers/remove"}
+	SyncNow       = Op[service.SyncQuestion, service.ExchangeStatus]{"/v1/sync/now"}
+	SyncRelease   = Op[struct{}, service.ExchangeStatus]{"/v1/sync/release"}
+	Conflicts     = Op[struct{}, []service.ConflictCopy]{"/v1/sync/conflicts"}
+	Wait          = Op[service.WaitQuestion, service.Waited]{"/v1/sync/wait"} // answers when it is settled, or its time is over
 	DatasetCreate = Op[service.NewDataset, service.Dataset]{"/v1/datasets/create"}
 	DatasetList   = Op[struct{}, []service.Dataset]{"/v1/datasets/list"}
 	JobList       = Op[struct{}, []service.Job]{"/v1/jobs/list"}
 	JobShow       = Op[service.JobQuestion, service.JobDetails]{"/v1/jobs/show"}
+	JobSubmit     = Op[service.Submission, service.Submitted]{"/v1/jobs/submit"}
 	JobApprove    = Op[service.Approval, service.Job]{"/v1/jobs/approve"}
 	JobReject     = Op[service.Rejection, service.Job]{"/v1/jobs/reject"}
 	JobCancel     = Op[service.JobQuestion, service.Job]{"/v1/jobs/cancel"}
@@ -100,10 +113,23 @@ func Handler(s *service.Service) http.Handler {
 	handle(mux, UserDisable, s.UserDisable)
 	handle(mux, UserEnable, s.UserEnable)
 	handle(mux, UserList, s.UserList)
+	handle(mux, PeerList, s.PeerList)
+	handle(mux, PeerGives, s.PeerGives)
+	handle(mux, PeerRequest, s.PeerRequest)
+	handle(mux, PeerAccept, s.PeerAccept)
+	handle(mux, PeerReject, s.PeerReject)
+	handle(mux, PeerBlock, s.PeerBlock)
+	handle(mux, PeerUnblock, s.PeerUnblock)
+	handle(mux, PeerRemove, s.PeerRemove)
+	handle(mux, SyncNow, s.SyncNow)
+	handle(mux, SyncRelease, s.SyncRelease)
+	handle(mux, Conflicts, s.Conflicts)
+	handle(mux, Wait, s.Wait)
 	handle(mux, DatasetCreate, s.DatasetCreate)
 	handle(mux, DatasetList, s.DatasetList)
 	handle(mux, JobList, s.JobList)
 	handle(mux, JobShow, s.JobShow)
+	handle(mux, JobSubmit, s.JobSubmit)
 	handle(mux, JobApprove, s.JobApprove)
 	handle(mux, JobReject, s.JobReject)
 	handle(mux, JobCancel, s.JobCancel)

@@ -78,6 +78,9 @@ func (e *Explainer) Explain(ctx context.Context, who string, p datasite.Path) (s
 	fmt.Fprintf(&text, "/%s\n", p)
 	ask := func(level perm.Level) (string, error) {
 		a, err := e.s.Why(ctx, Caller{Root: true, Via: "mount"}, WhyQuestion{User: who, Level: level.String(), Path: p.String()})
+		if a.Elsewhere != nil && level == perm.Read {
+			a.Text += a.Elsewhere.Text + "\n"
+		}
 		return a.Text, err
 	}
 	if e.self != "" {

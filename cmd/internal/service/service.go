@@ -69,9 +69,18 @@ type Parts struct {
 	Views    Views
 	Host     Host
 	HostPath func(datasite.Path) string // where a stored folder lies on this machine
-	Audit    *Audit
-	Log      *slog.Logger
-	Now      func() time.Time
+
+	As func(who datasite.Identity) *guard.View // to see as somebody else does; whoever asked for it closes it
+
+	// Without a Drive these are nil.
+	Peers      Peers
+	Exchange   Exchange
+	Syncer     Syncer
+	Submitters Submitters
+
+	Audit *Audit
+	Log   *slog.Logger
+	Now   func() time.Time
 }
 
 // Service answers. Safe for concurrent use.

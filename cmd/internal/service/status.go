@@ -15,7 +15,9 @@ type Status struct {
 	Jobs     map[jobs.Status]int `json:"jobs"`
 	Datasets int                 `json:"datasets"`
 	Accounts int                 `json:"accounts"`
-	Runner   string              `json:"runner"` // "" when jobs can run, else what is missing and the remedy
+	Runner   string              `json:"runner"`             // "" when jobs can run, else what is missing and the remedy
+	Exchange *ExchangeStatus     `json:"exchange,omitempty"` // nil: there is no Drive
+	Asking   []string            `json:"asking,omitempty"`   // who asks to be a peer
 }
 
 // Status tells how the datasite is.
@@ -36,6 +38,21 @@ func (s *Service) Status(ctx context.Context, c Caller, _ struct{}) (Status, err
 	if err := s.Runner.Ready(ctx); err != nil {
 		st.Runner = err.Error()
 	}
+	if st.Exchange, err = s.exchange(ctx); err != nil {
+		return Status{}, err
+	}
+	if s.Peers == nil {
+		return st, nil
+	}
+	peers, err := s.peers(ctx)
+	if err != nil {
+		return Status{}, err
+	}
+	for _, p := range peers {
+		if p.State == PeerPending {
+			st.Asking = append(st.Asking, p.Address)
+		}
+	}
 	return st, nil
 }
 
@@ -53,14 +70,12 @@ func (s *Service) Shutdown(_ context.Context, c Caller, _ struct{}) (struct{}, e
 // Text is the status for people.
 func (st Status) Text() string {
 	var b strings.Builder
-	row := func(key, format string, args ...any) {
-		fmt.Fprintf(&b, "%-10s %s\n", key, fmt.Sprintf(format, args...))
-	}
+	row := rows(&b)
 	row("datasite", "%s (%s)", st.Email, st.Name)
 	row("mount", "%s", st.Mount)
 	row("files", "%s", st.Backing)
 	row("state", "%s", st.StateDir)
-	row("process", "%d, up since %s", st.PID, st.Started.Local().Format("2 Jan 15:04:05"))
+	row("process", "%d, up since %s", st.PID, moment(st.Started))
 	if st.Reconciled {
 		row("journal", "%d changes; %d found at start", st.Changes, st.Recovered)
 	} else {
@@ -88,6 +103,14 @@ func (st Status) Text() string {
 		row("sandbox", "ready")
 	} else {
 		row("sandbox", "jobs cannot run: %s", st.Runner)
+	}
+	if st.Exchange == nil {
+		row("drive", "none: peers need one (`syftfs auth --help`)")
+	} else {
+		b.WriteString(st.Exchange.Text())
+	}
+	for _, a := range st.Asking {
+		row("asks", "%s, to be a peer: syftfs peers accept %[1]s --show tells what that gives", a)
 	}
 	for _, p := range st.Problems {
 		row("problem", "%s", p)

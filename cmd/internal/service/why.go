@@ -35,7 +35,9 @@ type WhyAnswer struct {
 	Rules   []WhyRule `json:"rules,omitempty"`   // of the files that speak, in the order in which they are tried: which one decides, and what became of the others
 	Files   []WhyFile `json:"files,omitempty"`   // every rule file on the way to the path, top first
 	Remedy  *Remedy   `json:"remedy,omitempty"`  // the smallest grant that would turn a refusal into a permission
-	Text    string    `json:"text"`
+
+	Elsewhere *Elsewhere `json:"elsewhere,omitempty"` // of somebody who is not at this machine: whether there is exchange, and whether it has arrived
+	Text      string     `json:"text"`
 }
 
 // WhyRule is a rule that was looked at.
@@ -92,7 +94,8 @@ func (s *Service) Why(ctx context.Context, c Caller, q WhyQuestion) (WhyAnswer, 
 		return WhyAnswer{}, Wrap(err)
 	}
 	a.explain(t, path)
-	return a, nil
+	a.Elsewhere, err = s.abroad(ctx, who.user, path)
+	return a, err
 }
 
 // explain fills in what a trace says. It is the decision itself: nothing is worked out again.
@@ -162,7 +165,7 @@ func (s *Service) asker(typed string) (asked, error) {
 	}
 	acc, err := s.Accounts.Get(string(user))
 	if errors.Is(err, iofs.ErrNotExist) {
-		return asked{user: user, note: "there is no local account with this address and no peer: whatever the rules say, nothing has been delivered there"}, nil
+		return asked{user: user, note: "there is no local account with this address"}, nil
 	}
 	if err != nil {
 		return asked{}, Wrap(err)
