@@ -39,6 +39,9 @@ const (
 const serveEnv = "SYFTFS_TEST_SERVE"
 
 func TestMain(m *testing.M) {
+	if handled, code := Main(os.Args); handled {
+		os.Exit(code)
+	}
 	if spec := os.Getenv(serveEnv); spec != "" {
 		if err := serveMain(spec); err != nil {
 			fmt.Println("error:", err)
@@ -60,6 +63,7 @@ func TestMain(m *testing.M) {
 type spec struct {
 	Dir    string // backing tree, journal and state below it
 	Mounts []mountSpec
+	Limit  time.Duration // of a helper; 0: the usual one
 }
 
 type mountSpec struct {
@@ -118,8 +122,13 @@ func serveMain(text string) error {
 		}
 		mounts = append(mounts, m)
 	}
+	g.Use(mounts[0])
+	if sp.Limit > 0 {
+		mounts[0].s.placer.limit = sp.Limit
+	}
 	fmt.Println("ready")
 	in := bufio.NewScanner(os.Stdin)
+	in.Buffer(nil, 1<<20)
 	for in.Scan() {
 		f := strings.Fields(in.Text())
 		switch f[0] {
@@ -164,6 +173,10 @@ func serveMain(text string) error {
 		case "waiting": // how many requests wait for a lock
 			stacks := make([]byte, 1<<20)
 			fmt.Println(strings.Count(string(stacks[:runtime.Stack(stacks, true)]), ").SetLkw("))
+		case "apply":
+			fmt.Println(applyMain(ctx, g, f[1]))
+		case "helper":
+			fmt.Println(mounts[0].s.placer.tid.Load())
 		case "changed": // by somebody who works on the real directory
 			p, err := datasite.Parse(f[1])
 			if err != nil {
@@ -189,6 +202,8 @@ type served struct {
 	tree string
 	at   []string // mount points
 	gone bool
+
+	limit time.Duration
 }
 
 // serve starts a server over a new backing tree, with the owner's mount first unless mounts say otherwise.
@@ -220,7 +235,7 @@ func serve(t testing.TB, mounts ...mountSpec) *served {
 func (s *served) start(mounts []mountSpec) {
 	t := s.t
 	t.Helper()
-	b, err := json.Marshal(spec{Dir: s.dir, Mounts: mounts})
+	b, err := json.Marshal(spec{Dir: s.dir, Mounts: mounts, Limit: s.limit})
 	if err != nil {
 		t.Fatal(err)
 	}

@@ -15,6 +15,9 @@ import (
 
 // Lookup finds a name. It is never the gate for more than the name itself: what is hidden is not there.
 func (s *server) Lookup(_ <-chan struct{}, in *fuse.InHeader, name string, out *fuse.EntryOut) fuse.Status {
+	if s.lookHidden(in, name, out) {
+		return fuse.OK
+	}
 	gen, dir, err := s.look(in.NodeId, name, out)
 	if err == nil {
 		return fuse.OK

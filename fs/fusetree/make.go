@@ -6,6 +6,8 @@ import (
 	"syscall"
 
 	"github.com/hanwen/go-fuse/v2/fuse"
+	"github.com/openmined/syftfs/fs/datasite"
+	"github.com/openmined/syftfs/fs/guard"
 	"github.com/openmined/syftfs/fs/virtual"
 	"golang.org/x/sys/unix"
 )
@@ -99,7 +101,11 @@ func (s *server) Mkdir(_ <-chan struct{}, in *fuse.MkdirIn, name string, out *fu
 		if err != nil {
 			return taken(err)
 		}
-		if !c.gate {
+		placed, err := s.placed(in.Pid, guard.CallMkdir, c, "")
+		if err != nil {
+			return err
+		}
+		if !placed && !c.gate {
 			m, err := c.maker()
 			if err != nil {
 				return err
@@ -109,7 +115,12 @@ func (s *server) Mkdir(_ <-chan struct{}, in *fuse.MkdirIn, name string, out *fu
 			}
 			return s.madeVirtual(w, c, name, out)
 		}
-		e, err := s.view.Mkdir(s.ctx, c.path, permOf(in.Mode))
+		var e datasite.Entry
+		if placed {
+			e, err = s.view.Stat(s.ctx, c.path)
+		} else {
+			e, err = s.view.Mkdir(s.ctx, c.path, permOf(in.Mode))
+		}
 		if err != nil {
 			return err
 		}
@@ -166,21 +177,27 @@ func (s *server) Readlink(_ <-chan struct{}, in *fuse.InHeader) ([]byte, fuse.St
 
 // Unlink removes a file or a link.
 func (s *server) Unlink(_ <-chan struct{}, in *fuse.InHeader, name string) fuse.Status {
-	return s.status("unlink", in.NodeId, name, s.remove(in.NodeId, name, false))
+	return s.status("unlink", in.NodeId, name, s.remove(in, name, false))
 }
 
 // Rmdir removes an empty folder.
 func (s *server) Rmdir(_ <-chan struct{}, in *fuse.InHeader, name string) fuse.Status {
-	return s.status("rmdir", in.NodeId, name, s.remove(in.NodeId, name, true))
+	return s.status("rmdir", in.NodeId, name, s.remove(in, name, true))
 }
 
-func (s *server) remove(id uint64, name string, dir bool) error {
-	return s.at(id, func(w place) error {
+func (s *server) remove(in *fuse.InHeader, name string, dir bool) error {
+	call := guard.CallUnlink
+	if dir {
+		call = guard.CallRmdir
+	}
+	return s.at(in.NodeId, func(w place) error {
 		c, err := s.target(w, name)
 		if err != nil {
 			return err
 		}
+		placed, err := s.placed(in.Pid, call, c, "")
 		switch {
+		case placed:
 		case !c.gate:
 			err = s.removeVirtual(c, dir)
 		case dir:
@@ -251,7 +268,9 @@ func (s *server) rename(in *fuse.RenameIn, oldName, newName string) error {
 			return err
 		}
 		moving := s.nodes.moving(fromDir.node, oldName, toDir.node, newName)
+		placed, err := s.placed(in.Pid, guard.CallRename, to, oldName)
 		switch {
+		case placed:
 		case from.top != to.top:
 			return syscall.EXDEV
 		case from.gate && to.gate && from.via == to.via:

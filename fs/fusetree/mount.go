@@ -98,7 +98,7 @@ func Serve(ctx context.Context, g *guard.Guard, o Options) (*Mount, error) {
 		m.s.notify.newDay = func() { m.InvalidateAll(m.s.view.Owner()) }
 	}
 
-	k, err := fuse.NewServer(m.s, point, m.options(o))
+	k, err := m.connect(o)
 	if err != nil {
 		m.cleanUp()
 		// The mount may have been made before the kernel and we could agree on anything.
@@ -119,12 +119,30 @@ func Serve(ctx context.Context, g *guard.Guard, o Options) (*Mount, error) {
 	return m, nil
 }
 
+// connect mounts. No child is started before its device is ours alone, unless that takes one.
+func (m *Mount) connect(o Options) (*fuse.Server, error) {
+	fo := m.options(o)
+	if !fo.DirectMountStrict {
+		return fuse.NewServer(m.s, m.point, fo)
+	}
+	syscall.ForkLock.RLock()
+	defer syscall.ForkLock.RUnlock()
+	k, err := fuse.NewServer(m.s, m.point, fo)
+	if err != nil {
+		return nil, err
+	}
+	if err := keepDevices(); err != nil {
+		return nil, errors.Join(fmt.Errorf("keep the device of the mount from other programs: %w", err), k.Unmount())
+	}
+	return k, nil
+}
+
 func newServer(ctx context.Context, o Options) *server {
 	waits, endWaits := context.WithCancel(ctx)
 	return &server{
 		RawFileSystem: fuse.NewDefaultRawFileSystem(),
 		virtual:       o.Virtual, refused: o.Refused, log: o.Log, ctx: ctx, waits: waits, endWaits: endWaits,
-		nodes: newTable(), handles: newHandles(), errnos: errnos{rules()}, started: time.Now(),
+		nodes: newTable(), handles: newHandles(), placer: newPlacer(), errnos: errnos{rules()}, started: time.Now(),
 		uid: uint32(os.Geteuid()), gid: uint32(os.Getegid()), euid: os.Geteuid(),
 		readOnly: o.ReadOnly, keep: keepFor, features: o.Features,
 	}
@@ -169,6 +187,7 @@ func (m *Mount) options(o Options) *fuse.MountOptions {
 
 // cleanUp runs once, when the connection has ended or was never made.
 func (m *Mount) cleanUp() {
+	m.s.placer.close()
 	for _, h := range m.s.handles.rest() { // never released: the connection broke, or the last closes were still on their way
 		if err := m.s.close(h); err != nil {
 			m.s.status("release", h.node.id, "", err)

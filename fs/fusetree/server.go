@@ -37,6 +37,7 @@ type server struct {
 	handles  *handles
 	notify   *notifier
 	stands   standIns
+	placer   *placer
 	turns    atomic.Uint64 // moves when rights may have changed
 	errnos   errnos
 	started  time.Time

@@ -31,6 +31,7 @@ const (
 // When it returns without an error, and also with ErrInUse, everything that was done through the mount is recorded.
 func (m *Mount) Close(ctx context.Context) error {
 	m.s.endWaits()
+	m.s.placer.close()
 	pause := firstPause
 	for range attempts {
 		if m.ended() || !m.attached() {
