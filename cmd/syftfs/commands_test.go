@@ -178,6 +178,7 @@ var leafArgs = map[string][]string{
 
 	"drive serve":           nil,
 	"drive stop":            nil, // it stops a process
+	"drive status":          {},
 	"drive accounts add":    {"new@lab.example", "--token", "MOUNT"},
 	"drive accounts list":   {},
 	"drive accounts limit":  {"ada@lab.example", "5000"},

@@ -22,7 +22,7 @@ func (a *app) driveCmd() *cobra.Command {
 	d := &localDrive{app: a}
 	c := group("drive", "The local drive: a server that speaks Google Drive, for machines without a Google account",
 		"  syftfs drive serve --detach\n  syftfs drive accounts add owen@lab.example --token owen.json\n  syftfs drive stats",
-		d.serveCmd(), d.stopCmd(), d.accountsCmd(), d.tokenCmd(), d.clientSecretCmd(), d.proxyEnvCmd(), d.statsCmd(), d.faultCmd(), d.switchCmd(), d.checkCmd())
+		d.serveCmd(), d.statusCmd(), d.stopCmd(), d.accountsCmd(), d.tokenCmd(), d.clientSecretCmd(), d.proxyEnvCmd(), d.statsCmd(), d.faultCmd(), d.switchCmd(), d.checkCmd())
 	c.Long = "drive serves Google Drive v3 to several accounts on this machine, with everything kept in one folder: files, sharing, search, uploads, the change\n" +
 		"feed, sign-in and quota. syftfs, rclone and Google's own client libraries work with it unchanged. The other commands find the running server by its\n" +
 		"folder, and work only for whoever may read that folder."

@@ -466,6 +466,9 @@ func TestDriveServe(t *testing.T) {
 	if there(other) {
 		t.Error("a folder was made in vain")
 	}
+	if again := ok[served](d, "drive", "status"); again != now {
+		t.Errorf("%+v, want %+v", again, now)
+	}
 	if r := stop(); r.code != 0 || r.err != "" {
 		t.Errorf("%+v", r)
 	}
@@ -550,7 +553,7 @@ func TestDriveReady(t *testing.T) {
 		}
 		root := (&app{out: io.Discard, err: io.Discard}).root()
 		for _, part := range strings.FieldsFunc(out.String(), func(r rune) bool { return strings.ContainsRune("\n;$()\"&", r) }) {
-			if _, command, found := strings.Cut(part, "syftfs "); found && !strings.Contains(part, "keeps") {
+			if _, command, found := strings.Cut(part, "syftfs "); found && !strings.Contains(part, "kept") {
 				checkExample(t, root, "ready", "syftfs "+command)
 			}
 		}

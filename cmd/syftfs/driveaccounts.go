@@ -36,14 +36,13 @@ func (d *localDrive) accountsAdd() *cobra.Command {
 		Example: "  syftfs drive accounts add owen@lab.example --token owen.json\n  syftfs drive accounts add rachel@uni.example",
 		Args:    exactly(1),
 		RunE: func(c *cobra.Command, args []string) error {
-			keep := func([]byte) error { return nil }
+			var f *newFile
 			if token != "" { // before there is an account without it
-				f, err := reserve(token)
-				if err != nil {
+				var err error
+				if f, err = reserve(token); err != nil {
 					return err
 				}
 				defer f.discard()
-				keep = f.keep
 			}
 			made, err := tell[driveserver.NewAccount](c.Context(), d, http.MethodPost, "accounts", map[string]string{"email": args[0]})
 			if e, ok := errors.AsType[*service.Error](err); ok && e.Code == service.Conflict {
@@ -56,13 +55,14 @@ func (d *localDrive) accountsAdd() *cobra.Command {
 				driveserver.NewAccount
 				Token string `json:"token,omitempty"`
 			}{made, token}
-			if token != "" {
+			if f != nil {
 				raw, err := d.token(c.Context(), made.Email, formatSyft)
 				if err == nil {
-					err = keep(raw)
+					err = f.keep(raw)
 				}
 				if err != nil {
-					return fmt.Errorf("the account was made, but %s was not written: %w", token, err)
+					e := service.Wrap(err)
+					return &service.Error{Code: e.Code, Message: fmt.Sprintf("the account was made, but %s was not written: %s; try again with `%s`", token, e.Message, d.again("token "+made.Email+" --token FILE")), Err: err}
 				}
 			}
 			return d.show(answer, func(w io.Writer) {

@@ -164,15 +164,32 @@ func (d *localDrive) ready(now served, end string) error {
 		env := fmt.Sprintf("eval \"$(%s)\"", d.command(now.Dir, "proxy-env"))
 		rows := [][]string{
 			{"", "new account", d.command(now.Dir, "accounts add you@example.org --token token.json")},
-			{"", "datasite", "syftfs init --email you@example.org --drive local:" + now.Address + " && syftfs auth local:" + now.Address + " --token token.json"},
+			{"", "datasite", "syftfs init --email you@example.org --drive local:" + now.Address + " --token token.json"},
 			{"", "rclone", d.command(now.Dir, "token you@example.org --format rclone") + " >> rclone.conf; " + env},
 			{"", "Python", env + "; the client reads token.json"},
 			{"", "certificate", now.CA + ", trusted by whoever uses the proxy " + now.Address},
 		}
-		fmt.Fprintf(w, "The local drive is at %s and keeps everything in %s.\n", now.Address, clean(now.Dir, false))
+		fmt.Fprintf(w, "Serving the local drive at %s, kept in %s.\n", now.Address, clean(now.Dir, false))
 		table(w, rows)
 		fmt.Fprintln(w, end)
 	})
+}
+
+func (d *localDrive) statusCmd() *cobra.Command {
+	return &cobra.Command{
+		Use: "status", Short: "Tell where the local drive is, and how to use it", Example: "  syftfs drive status --json", Args: exactly(0),
+		RunE: func(*cobra.Command, []string) error {
+			dir, err := d.folder()
+			if err != nil {
+				return err
+			}
+			now, err := d.running(dir)
+			if err != nil {
+				return err
+			}
+			return d.ready(*now, fmt.Sprintf("Process %d, since %s. Stop it with: %s", now.PID, now.Started.Local().Format(time.DateTime), d.command(dir, "stop")))
+		},
+	}
 }
 
 func (d *localDrive) stopCmd() *cobra.Command {
