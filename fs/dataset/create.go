@@ -39,7 +39,7 @@ func create(ctx context.Context, view *guard.View, n New) (Dataset, error) {
 	if err != nil {
 		return d, err
 	}
-	for what, s := range map[string][]string{"summary": {n.Summary}, "tag": n.Tags} {
+	for what, s := range map[string][]string{"summary": {n.Summary}, "location": {n.Location}, "tag": n.Tags} {
 		for _, t := range s {
 			if strings.ContainsAny(t, "\n\r\x00") {
 				return d, fmt.Errorf("the %s must be one line: %w", what, iofs.ErrInvalid)
@@ -73,7 +73,8 @@ func create(ctx context.Context, view *guard.View, n New) (Dataset, error) {
 	if readme != "" {
 		d.Readme = d.Mock.Join(readme)
 	}
-	d.UID, d.Summary, d.Tags, d.Held = newUID(), n.Summary, n.Tags, true
+	d.Notes = append(d.Notes, unreachable(d.Files)...)
+	d.UID, d.Summary, d.Location, d.Tags, d.Held = newUID(), n.Summary, n.Location, n.Tags, true
 	d.Created = time.Now().UTC().Truncate(time.Microsecond)
 	d.Updated = d.Created
 	dataDir := n.DataDir
@@ -83,20 +84,35 @@ func create(ctx context.Context, view *guard.View, n New) (Dataset, error) {
 	mock.say(DescriptionFile, d.description())
 	private.say(PrivateFile, d.privateDescription(dataDir))
 
-	g := grant.New(view)
-	owner := []perm.User{view.Owner()}
-	if err := place(ctx, view, g, d.Private, private, owner); err != nil {
-		return d, err
+	if n.Backup != nil {
+		// Before the part is there: a crash in between leaves a wish about nothing.
+		if err := n.Backup.Backup(ctx, n.Name, true); err != nil {
+			return d, err
+		}
 	}
-	if err := place(ctx, view, g, d.Mock, mock, readers); err != nil {
-		// It was copied a moment ago, and without the mock part it is no dataset.
-		return d, errors.Join(err, view.RemoveAll(context.WithoutCancel(ctx), d.Private))
+	if err := d.place(ctx, view, mock, private, readers); err != nil {
+		if n.Backup != nil {
+			err = errors.Join(err, n.Backup.Backup(context.WithoutCancel(ctx), n.Name, false))
+		}
+		return d, err
 	}
 	d.Readers = make([]string, len(readers))
 	for i, u := range readers {
 		d.Readers[i] = string(u)
 	}
 	return d, nil
+}
+
+func (d *Dataset) place(ctx context.Context, view *guard.View, mock, private part, readers []perm.User) error {
+	g := grant.New(view)
+	if err := place(ctx, view, g, d.Private, private, []perm.User{view.Owner()}); err != nil {
+		return err
+	}
+	if err := place(ctx, view, g, d.Mock, mock, readers); err != nil {
+		// It was copied a moment ago, and without the mock part it is no dataset.
+		return errors.Join(err, view.RemoveAll(context.WithoutCancel(ctx), d.Private))
+	}
+	return nil
 }
 
 // vacant wants nothing, or an empty folder, at p.
@@ -145,17 +161,14 @@ func (p part) say(name string, body []byte) { p[name] = source{body: body, size:
 
 // place puts a part in place with the rules for it, which are in force before or with the files.
 func place(ctx context.Context, view *guard.View, g *grant.Granter, dir datasite.Path, p part, readers []perm.User) error {
-	by, err := g.Governing(ctx, dir)
+	own, err := ruledBelow(ctx, g, dir)
 	if err != nil {
 		return err
 	}
-	if by.Exists && by.Terminal && by.File.Parent() != dir {
-		// A file of its own would have no say.
-		if err := g.Restrict(ctx, dir, "**", readers); err != nil {
-			return err
-		}
-	} else {
+	if own {
 		p.say(datasite.PubFile, rules(readers))
+	} else if err := g.Restrict(ctx, dir, wholePart, readers); err != nil {
+		return err
 	}
 	if err := vacant(ctx, view, dir); err != nil { // again: the copying of another part takes its time
 		return err

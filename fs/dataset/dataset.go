@@ -31,8 +31,8 @@ const (
 var (
 	// ErrExposed: the mock part holds the private one, or a file of it.
 	ErrExposed = fmt.Errorf("the mock part would show private data: %w", iofs.ErrInvalid)
-	// ErrBroken: dataset.yaml cannot be read.
-	ErrBroken = errors.New("dataset.yaml cannot be read")
+	// ErrBroken: dataset.yaml, or private_metadata.yaml, cannot be read.
+	ErrBroken = errors.New("its description cannot be read")
 )
 
 // New is what a dataset is made of. Mock, Private and Readme are absolute host paths outside the mount, of a file or a
@@ -45,8 +45,16 @@ type New struct {
 	Mock        string
 	Private     string
 	Readme      string
-	Readers     []string // addresses, or "*"; none: nobody sees the mock part yet
+	Location    string   // where the data come from, in words
+	Readers     []string // addresses, or "*" or "any"; none: nobody sees the mock part yet
 	DataDir     string   // absolute host path of the private folder, for private_metadata.yaml; "" becomes "."
+	Backup      Backup   // nil: the private part stays on this machine
+}
+
+// Backup keeps copies of private parts elsewhere, for their owner alone: what syft-client calls upload_private.
+type Backup interface {
+	// Backup says whether the private part of the dataset is kept. The part need not be there yet.
+	Backup(ctx context.Context, name string, keep bool) error
 }
 
 // Dataset is what is known about one; a copy, safe to keep.
@@ -92,7 +100,7 @@ func readersOf(list []string) ([]perm.User, error) {
 	var out []perm.User
 	for _, s := range list {
 		u := grant.Everyone
-		if strings.TrimSpace(s) != string(grant.Everyone) {
+		if !isEveryone(s) {
 			var err error
 			if u, err = perm.ParseUser(s); err != nil {
 				return nil, fmt.Errorf("reader %w (or give * for everybody)", err)
@@ -150,10 +158,15 @@ func List(ctx context.Context, view *guard.View) ([]Dataset, error) {
 
 // Describe gives the dataset of that name in the own datasite; fs.ErrNotExist if there is none, or none for this view.
 func Describe(ctx context.Context, view *guard.View, name string) (Dataset, error) {
+	return DescribeOf(ctx, view, view.Owner(), name)
+}
+
+// DescribeOf is Describe of a dataset of anybody's, as it was delivered.
+func DescribeOf(ctx context.Context, view *guard.View, owner perm.User, name string) (Dataset, error) {
 	if err := datasite.CheckName(name); err != nil {
 		return Dataset{}, fmt.Errorf("dataset: %w", err)
 	}
-	d, err := describe(ctx, view, view.Owner(), name)
+	d, err := describe(ctx, view, owner, name)
 	if err != nil {
 		return Dataset{}, fmt.Errorf("dataset %s: %w", name, err)
 	}

@@ -38,9 +38,6 @@ func (w *writer) list(key string, values []string) {
 	}
 }
 
-// address is the form in which the files name a path.
-func address(p datasite.Path) string { return "syft://" + p.String() }
-
 // description is dataset.yaml.
 func (d *Dataset) description() []byte {
 	var w writer
@@ -51,16 +48,16 @@ func (d *Dataset) description() []byte {
 	w.optional("summary", d.Summary)
 	w.list("tags", d.Tags)
 	w.optional("location", d.Location)
-	w.text("mock_url", address(d.Mock))
-	w.text("private_url", address(d.Private))
+	w.text("mock_url", URL(d.Mock))
+	w.text("private_url", URL(d.Private))
 	readme := ""
 	if d.Readme != (datasite.Path{}) {
-		readme = address(d.Readme)
+		readme = URL(d.Readme)
 	}
 	w.optional("readme_url", readme)
 	urls := make([]string, len(d.Files))
 	for i, f := range d.Files {
-		urls[i] = address(d.Mock.Join(f))
+		urls[i] = URL(d.Mock.Join(f))
 	}
 	w.list("mock_files_urls", urls)
 	return []byte(w.b.String())
@@ -188,10 +185,9 @@ func (d *Dataset) parse(src []byte) error {
 
 // below gives the path below the mock folder that an address names.
 func (d *Dataset) below(addr string) (rel string, ok bool) {
-	if rest, cut := strings.CutPrefix(addr, "syft://"); cut {
-		if p, err := datasite.Parse(rest); err == nil && p.Under(d.Mock) && p != d.Mock {
-			return p.Rel[len(d.Mock.Rel)+1:], true
-		}
+	p, err := ParseURL(addr)
+	if err != nil || !p.Under(d.Mock) || p == d.Mock {
+		return "", false
 	}
-	return "", false
+	return p.Rel[len(d.Mock.Rel)+1:], true
 }
