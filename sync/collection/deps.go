@@ -49,16 +49,20 @@ type Granter interface {
 // Everyone in a call of Granter is everybody.
 const Everyone perm.User = "*"
 
-// Peer is an accepted peer.
+// Peer is somebody whom we exchange with.
 type Peer struct {
 	Address wire.Address // as it is spelled on Drive
 	Version wire.Version // of its client; zero: not known
+	Serve   bool         // datasets are shared with it, if the rules let it read them
+	Follow  bool         // its datasets are taken
 }
 
-// Peers knows whom we exchange with, and where our own things lie. sync/peer fits it.
+// Peers knows whom we exchange with, and where our own things lie. sync/peer fits it, but for the type of List.
 type Peers interface {
-	// Accepted lists those who are accepted now, from what is known on this machine.
-	Accepted(ctx context.Context) ([]Peer, error)
-	// Top is our folder SyftBox on Drive, made if there is none.
-	Top(ctx context.Context) (remote.ID, error)
+	// List is what is known without asking Drive.
+	List(ctx context.Context) ([]Peer, error)
+	// Spell is how u is written on Drive.
+	Spell(u perm.User) wire.Address
+	// Home gives a folder of our own, made if there is none: wire.TopFolder (peer is "") is asked for.
+	Home(ctx context.Context, kind wire.FolderKind, peer perm.User) (remote.ID, error)
 }

@@ -17,8 +17,8 @@ func (c *Collections) follow(ctx context.Context, k key) error {
 	if err != nil {
 		return err
 	}
-	peer, ok := peers[k.Owner]
-	if !ok {
+	peer := peers[k.Owner]
+	if !peer.Follow {
 		return nil // no longer: the copies stay as they are
 	}
 	list, err := c.store.offers(otherBucket, func(f offered) bool { return f.Owner == k.Owner && f.Tag == k.Name && f.Kind == wire.CollectionFolder })

@@ -180,7 +180,7 @@ func (n *news) mark(k key) {
 	}
 }
 
-// read picks what is about collections. Folders by anybody but an accepted peer are nothing.
+// read picks what is about collections. Folders by anybody but a peer that we follow are nothing.
 func (c *Collections) read(ctx context.Context, changes []remote.Change) (news, error) {
 	n := news{put: map[remote.ID]offered{}, mine: map[remote.ID]offered{}}
 	known, err := c.folders()
@@ -216,7 +216,7 @@ func (c *Collections) read(ctx context.Context, changes []remote.Change) (news, 
 				return n, err
 			}
 		}
-		if _, ok := peers[f.Owner]; ok && f.Kind == wire.CollectionFolder {
+		if peers[f.Owner].Follow && f.Kind == wire.CollectionFolder {
 			n.put[ch.ID] = f
 			n.mark(key{f.Owner, f.Tag})
 		}
@@ -273,13 +273,13 @@ func later(a, b time.Time) time.Time {
 	return a
 }
 
-// peers are the accepted ones.
+// peers are those whom we exchange with.
 type peers map[perm.User]Peer
 
 func (c *Collections) peers(ctx context.Context) (peers, error) {
-	list, err := c.cfg.Peers.Accepted(ctx)
+	list, err := c.cfg.Peers.List(ctx)
 	if err != nil {
-		return nil, fmt.Errorf("accepted peers: %w", err)
+		return nil, fmt.Errorf("list peers: %w", err)
 	}
 	m := peers{}
 	for _, p := range list {

@@ -55,8 +55,7 @@ func (c *Collections) onDrive(ctx context.Context, id remote.ID) (audience, erro
 	return a, nil
 }
 
-// byRules is who is to read files, all of them: whom the rules name, and of those whom they do not name, accepted peers. Of others among
-// asked it tells, too, whether the rules let them.
+// byRules is who is to read files, all of them: whom the rules name, and of those whom they do not name, peers.
 func (c *Collections) byRules(ctx context.Context, files []file, peers peers) (audience, error) {
 	a := audience{readers: map[perm.User][]string{}}
 	for _, f := range files {
@@ -70,13 +69,15 @@ func (c *Collections) byRules(ctx context.Context, files []file, peers peers) (a
 		for _, e := range entries {
 			// Of entries that stand for many, peers are asked for one by one.
 			if u, err := perm.ParseUser(e); err == nil && string(u) == e {
-				a.readers[u] = []string{e}
+				a.readers[u] = []string{string(c.cfg.Peers.Spell(u))}
 			}
 		}
 	}
 	named := maps.Clone(a.readers)
 	for u, p := range peers {
-		a.readers[u] = []string{string(p.Address)}
+		if p.Serve {
+			a.readers[u] = []string{string(p.Address)}
+		}
 	}
 	for u := range a.readers {
 		all, err := c.mayRead(ctx, u, files)

@@ -127,7 +127,7 @@ func (c *Collections) upload(ctx context.Context, name string, kind wire.FolderK
 
 // fill makes the folder and what of files is not in it.
 func (c *Collections) fill(ctx context.Context, name wire.FolderName, folder remote.ID, files map[string]planned) error {
-	top, err := c.cfg.Peers.Top(ctx)
+	top, err := c.cfg.Peers.Home(ctx, wire.TopFolder, "")
 	if err != nil {
 		return fmt.Errorf("our folder on Drive: %w", err)
 	}
