@@ -128,7 +128,7 @@ func leaves(c *cobra.Command) map[string]*cobra.Command {
 	all := map[string]*cobra.Command{}
 	var walk func(*cobra.Command)
 	walk = func(c *cobra.Command) {
-		if !c.HasSubCommands() || c.Name() == "view" {
+		if !c.HasSubCommands() || c.Name() == "view" || c.Name() == "sync" {
 			all[strings.TrimPrefix(c.CommandPath(), "syftfs ")] = c
 		}
 		for _, s := range c.Commands() {
@@ -166,7 +166,24 @@ var leafArgs = map[string][]string{
 	"users list":     {},
 	"dataset create": {"prices", "--mock", "mock.csv", "--private", "real.csv"},
 	"dataset list":   {},
+
+	"dataset share":   {"prices", "rachel@uni.example"},
+	"dataset unshare": {"prices", "rachel@uni.example"},
+	"dataset delete":  {"prices", "--yes"},
+
 	"job list":       {},
+	"job submit":     nil, // its own tests
+	"peers list":     {},
+	"peers request":  {"rachel@uni.example"},
+	"peers accept":   {"rachel@uni.example", "--yes"},
+	"peers reject":   {"rachel@uni.example"},
+	"peers block":    {"rachel@uni.example"},
+	"peers unblock":  {"rachel@uni.example"},
+	"peers remove":   {"rachel@uni.example"},
+	"sync":           {},
+	"sync release":   {},
+	"sync conflicts": {},
+	"wait":           {"owen@lab.example/x"},
 	"job show":       {"sum"},
 	"job approve":    {"sum", "123456789012"},
 	"job reject":     {"sum"},
@@ -393,7 +410,7 @@ func TestBadUsage(t *testing.T) {
 	d := newDesk(t, "owen")
 	for name := range leafArgs {
 		for _, args := range [][]string{append(strings.Fields(name), "a", "b", "c", "d"), append(strings.Fields(name), "--no-such-flag")} {
-			if name == "job release" && args[len(args)-1] == "d" {
+			if (name == "job release" || name == "dataset share" || name == "dataset unshare") && args[len(args)-1] == "d" {
 				args = strings.Fields(name) // it takes any number but none
 			}
 			r := d.run(args...)
@@ -455,7 +472,7 @@ func TestBadUsage(t *testing.T) {
 // TestGroupsTellWhatTheyHold: a group alone is a question for help.
 func TestGroupsTellWhatTheyHold(t *testing.T) {
 	d := newDesk(t)
-	for _, g := range []string{"", "job", "users", "dataset", "perm", "drive", "drive accounts", "drive fault"} {
+	for _, g := range []string{"", "job", "users", "dataset", "perm", "peers", "drive", "drive accounts", "drive fault"} {
 		if r := d.run(strings.Fields(g)...); r.code != 0 || !strings.Contains(r.out, "Available Commands") {
 			t.Errorf("%q: %+v", g, r)
 		}

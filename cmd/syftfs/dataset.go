@@ -14,7 +14,7 @@ import (
 func (a *app) datasetCmd() *cobra.Command {
 	return group("dataset", "Datasets: a mock part that people may see, and a private part that only approved jobs read",
 		"  syftfs dataset create breast-cancer --mock mock.csv --private real.csv --readers rachel@datascience.example\n  syftfs dataset list",
-		a.datasetCreate(), a.datasetList())
+		a.datasetCreate(), a.datasetList(), a.datasetShare(), a.datasetUnshare(), a.datasetDelete())
 }
 
 func (a *app) datasetCreate() *cobra.Command {

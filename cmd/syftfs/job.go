@@ -12,9 +12,9 @@ import (
 )
 
 func (a *app) jobCmd() *cobra.Command {
-	return group("job", "Jobs: read what was submitted, decide, release results",
+	return group("job", "Jobs: submit one, read what was submitted, decide, release results",
 		"  syftfs job list\n  syftfs job show analysis\n  syftfs job approve analysis 3f2a9c01d4e5\n  syftfs job release analysis",
-		a.jobList(), a.jobShow(), a.jobApprove(), a.jobReject(), a.jobCancel(), a.jobRun(), a.jobRelease(), a.jobLogs())
+		a.jobList(), a.jobShow(), a.jobSubmit(), a.jobApprove(), a.jobReject(), a.jobCancel(), a.jobRun(), a.jobRelease(), a.jobLogs())
 }
 
 func (a *app) jobList() *cobra.Command {

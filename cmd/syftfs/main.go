@@ -15,14 +15,18 @@ import (
 	"github.com/openmined/syftfs/cmd/internal/config"
 	"github.com/openmined/syftfs/cmd/internal/httpapi"
 	"github.com/openmined/syftfs/cmd/internal/service"
+	"github.com/openmined/syftfs/fs/fusetree"
 	"github.com/openmined/syftfs/jobs/sandbox"
 	"github.com/spf13/cobra"
 )
 
 func main() {
-	// A run's own processes are this binary too: the shim outside the sandbox and the init inside it.
-	if handled, code := sandbox.Main(os.Args); handled {
-		os.Exit(code)
+	// A run's own processes are this binary too: the shim outside the sandbox and the init inside it; and so is what makes the changes of
+	// peers through the mount.
+	for _, part := range []func([]string) (bool, int){sandbox.Main, fusetree.Main} {
+		if handled, code := part(os.Args); handled {
+			os.Exit(code)
+		}
 	}
 	os.Exit(run())
 }
@@ -72,7 +76,7 @@ func (a *app) root() *cobra.Command {
 	root.SetOut(a.out)
 	root.SetErr(a.err)
 	root.CompletionOptions.HiddenDefaultCmd = true
-	root.AddCommand(a.initCmd(), a.upCmd(), a.downCmd(), a.statusCmd(), a.whyCmd(), a.whoCmd(), a.shareCmd(), a.unshareCmd(), a.permCmd(), a.viewCmd(), a.usersCmd(), a.datasetCmd(), a.jobCmd(),
+	root.AddCommand(a.initCmd(), a.upCmd(), a.downCmd(), a.statusCmd(), a.whyCmd(), a.whoCmd(), a.shareCmd(), a.unshareCmd(), a.permCmd(), a.viewCmd(), a.usersCmd(), a.datasetCmd(), a.jobCmd(), a.peersCmd(), a.syncCmd(), a.waitCmd(),
 		a.authCmd(), a.driveCmd(), a.doctorCmd(), a.demoCmd())
 	return root
 }

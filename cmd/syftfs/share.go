@@ -117,6 +117,15 @@ func (a *app) place(typed string) string {
 	return typed
 }
 
+// placeToBe is place for what need not be there yet: that it is on this machine shows in its first step.
+func (a *app) placeToBe(typed string) string {
+	first, _, _ := strings.Cut(filepath.Clean(typed), "/")
+	if dir, err := filepath.Abs(typed); err == nil && a.place(first) != first {
+		return dir
+	}
+	return a.place(typed)
+}
+
 // edited tells what a change of rules did.
 func (a *app) edited(done service.Edited, nothing string) error {
 	return a.show(done, func(w io.Writer) {

@@ -30,6 +30,9 @@ func (a *app) whyCmd() *cobra.Command {
 				if ans.Account != "" {
 					fmt.Fprintln(w, "  Account:", clean(ans.Account, false))
 				}
+				if ans.Elsewhere != nil {
+					fmt.Fprintln(w, "  Delivery:", clean(ans.Elsewhere.Text, false))
+				}
 				if ans.Remedy != nil && ans.Remedy.Command != "" {
 					fmt.Fprintln(w, "  To grant it:", clean(ans.Remedy.Command, false))
 				}

@@ -21,49 +21,52 @@ type Op[Q, A any] struct{ Path string }
 
 // The operations.
 var (
-	Status        = Op[struct{}, service.Status]{"/v1/status"}
-	Shutdown      = Op[struct{}, struct{}]{"/v1/shutdown"}
-	Why           = Op[service.WhyQuestion, service.WhyAnswer]{"/v1/why"}
-	Who           = Op[service.PathQuestion, service.WhoAnswer]{"/v1/who"}
-	Share         = Op[service.Sharing, service.Edited]{"/v1/permissions/share"}
-	Unshare       = Op[service.Sharing, service.Edited]{"/v1/permissions/unshare"}
-	PermShow      = Op[service.PathQuestion, service.ShowAnswer]{"/v1/permissions/show"}
-	PermSet       = Op[service.Setting, service.Edited]{"/v1/permissions/set"}
-	PermMove      = Op[service.Moving, service.Edited]{"/v1/permissions/move"}
-	PermLint      = Op[service.PathQuestion, service.LintAnswer]{"/v1/permissions/lint"}
-	PermDiff      = Op[service.DiffQuestion, service.DiffAnswer]{"/v1/permissions/diff"}
-	ViewOpen      = Op[service.OpenView, service.View]{"/v1/views/open"}
-	ViewList      = Op[struct{}, []service.View]{"/v1/views/list"}
-	ViewClose     = Op[service.CloseView, struct{}]{"/v1/views/close"}
-	ViewHold      = Op[service.CloseView, struct{}]{"/v1/views/hold"} // answers when the view is gone; ends it when the connection does
-	UserCreate    = Op[service.NewUser, service.User]{"/v1/users/create"}
-	UserVerify    = Op[service.Who, service.User]{"/v1/users/verify"}
-	UserDisable   = Op[service.Who, service.User]{"/v1/users/disable"}
-	UserEnable    = Op[service.Who, service.User]{"/v1/users/enable"}
-	UserList      = Op[struct{}, []service.User]{"/v1/users/list"}
-	PeerList      = Op[struct{}, []service.Peer]{"/v1/peers/list"}
-	PeerGives     = Op[service.PeerQuestion, service.PeerGives]{"/v1/peers/gives"}
-	PeerRequest   = Op[service.PeerQuestion, service.PeerDone]{"/v1/peers/request"}
-	PeerAccept    = Op[service.PeerQuestion, service.PeerDone]{"/v1/peers/accept"}
-	PeerReject    = Op[service.PeerQuestion, service.PeerDone]{"/v1/peers/reject"}
-	PeerBlock     = Op[service.PeerQuestion, service.PeerDone]{"/v1/peers/block"}
-	PeerUnblock   = Op[service.PeerQuestion, service.PeerDone]{"/v1/peers/unblock"}
-	PeerRemove    = Op[service.PeerQuestion, service.PeerDone]{"/v1/peers/remove"}
-	SyncNow       = Op[service.SyncQuestion, service.ExchangeStatus]{"/v1/sync/now"}
-	SyncRelease   = Op[struct{}, service.ExchangeStatus]{"/v1/sync/release"}
-	Conflicts     = Op[struct{}, []service.ConflictCopy]{"/v1/sync/conflicts"}
-	Wait          = Op[service.WaitQuestion, service.Waited]{"/v1/sync/wait"} // answers when it is settled, or its time is over
-	DatasetCreate = Op[service.NewDataset, service.Dataset]{"/v1/datasets/create"}
-	DatasetList   = Op[struct{}, []service.Dataset]{"/v1/datasets/list"}
-	JobList       = Op[struct{}, []service.Job]{"/v1/jobs/list"}
-	JobShow       = Op[service.JobQuestion, service.JobDetails]{"/v1/jobs/show"}
-	JobSubmit     = Op[service.Submission, service.Submitted]{"/v1/jobs/submit"}
-	JobApprove    = Op[service.Approval, service.Job]{"/v1/jobs/approve"}
-	JobReject     = Op[service.Rejection, service.Job]{"/v1/jobs/reject"}
-	JobCancel     = Op[service.JobQuestion, service.Job]{"/v1/jobs/cancel"}
-	JobRun        = Op[struct{}, struct{}]{"/v1/jobs/run"}
-	JobRelease    = Op[service.Release, service.JobDetails]{"/v1/jobs/release"}
-	JobLogs       = Op[service.JobQuestion, service.Log]{"/v1/jobs/logs"}
+	Status         = Op[struct{}, service.Status]{"/v1/status"}
+	Shutdown       = Op[struct{}, struct{}]{"/v1/shutdown"}
+	Why            = Op[service.WhyQuestion, service.WhyAnswer]{"/v1/why"}
+	Who            = Op[service.PathQuestion, service.WhoAnswer]{"/v1/who"}
+	Share          = Op[service.Sharing, service.Edited]{"/v1/permissions/share"}
+	Unshare        = Op[service.Sharing, service.Edited]{"/v1/permissions/unshare"}
+	PermShow       = Op[service.PathQuestion, service.ShowAnswer]{"/v1/permissions/show"}
+	PermSet        = Op[service.Setting, service.Edited]{"/v1/permissions/set"}
+	PermMove       = Op[service.Moving, service.Edited]{"/v1/permissions/move"}
+	PermLint       = Op[service.PathQuestion, service.LintAnswer]{"/v1/permissions/lint"}
+	PermDiff       = Op[service.DiffQuestion, service.DiffAnswer]{"/v1/permissions/diff"}
+	ViewOpen       = Op[service.OpenView, service.View]{"/v1/views/open"}
+	ViewList       = Op[struct{}, []service.View]{"/v1/views/list"}
+	ViewClose      = Op[service.CloseView, struct{}]{"/v1/views/close"}
+	ViewHold       = Op[service.CloseView, struct{}]{"/v1/views/hold"} // answers when the view is gone; ends it when the connection does
+	UserCreate     = Op[service.NewUser, service.User]{"/v1/users/create"}
+	UserVerify     = Op[service.Who, service.User]{"/v1/users/verify"}
+	UserDisable    = Op[service.Who, service.User]{"/v1/users/disable"}
+	UserEnable     = Op[service.Who, service.User]{"/v1/users/enable"}
+	UserList       = Op[struct{}, []service.User]{"/v1/users/list"}
+	PeerList       = Op[struct{}, []service.Peer]{"/v1/peers/list"}
+	PeerGives      = Op[service.PeerQuestion, service.PeerGives]{"/v1/peers/gives"}
+	PeerRequest    = Op[service.PeerQuestion, service.PeerDone]{"/v1/peers/request"}
+	PeerAccept     = Op[service.PeerQuestion, service.PeerDone]{"/v1/peers/accept"}
+	PeerReject     = Op[service.PeerQuestion, service.PeerDone]{"/v1/peers/reject"}
+	PeerBlock      = Op[service.PeerQuestion, service.PeerDone]{"/v1/peers/block"}
+	PeerUnblock    = Op[service.PeerQuestion, service.PeerDone]{"/v1/peers/unblock"}
+	PeerRemove     = Op[service.PeerQuestion, service.PeerDone]{"/v1/peers/remove"}
+	SyncNow        = Op[service.SyncQuestion, service.ExchangeStatus]{"/v1/sync/now"}
+	SyncRelease    = Op[struct{}, service.ExchangeStatus]{"/v1/sync/release"}
+	Conflicts      = Op[struct{}, []service.ConflictCopy]{"/v1/conflicts/list"}
+	Wait           = Op[service.WaitQuestion, service.Waited]{"/v1/sync/wait"} // answers when it is settled, or its time is over
+	DatasetCreate  = Op[service.NewDataset, service.Dataset]{"/v1/datasets/create"}
+	DatasetList    = Op[struct{}, []service.Dataset]{"/v1/datasets/list"}
+	DatasetShare   = Op[service.DatasetSharing, service.Dataset]{"/v1/datasets/share"}
+	DatasetUnshare = Op[service.DatasetSharing, service.Dataset]{"/v1/datasets/unshare"}
+	DatasetDelete  = Op[service.DatasetDeletion, service.DatasetDeleted]{"/v1/datasets/delete"}
+	JobList        = Op[struct{}, []service.Job]{"/v1/jobs/list"}
+	JobShow        = Op[service.JobQuestion, service.JobDetails]{"/v1/jobs/show"}
+	JobSubmit      = Op[service.Submission, service.Submitted]{"/v1/jobs/submit"}
+	JobApprove     = Op[service.Approval, service.Job]{"/v1/jobs/approve"}
+	JobReject      = Op[service.Rejection, service.Job]{"/v1/jobs/reject"}
+	JobCancel      = Op[service.JobQuestion, service.Job]{"/v1/jobs/cancel"}
+	JobRun         = Op[struct{}, struct{}]{"/v1/jobs/run"}
+	JobRelease     = Op[service.Release, service.JobDetails]{"/v1/jobs/release"}
+	JobLogs        = Op[service.JobQuestion, service.Log]{"/v1/jobs/logs"}
 )
 
 // The operations of syft-perm, under its names.
@@ -127,6 +130,9 @@ func Handler(s *service.Service) http.Handler {
 	handle(mux, Wait, s.Wait)
 	handle(mux, DatasetCreate, s.DatasetCreate)
 	handle(mux, DatasetList, s.DatasetList)
+	handle(mux, DatasetShare, s.DatasetShare)
+	handle(mux, DatasetUnshare, s.DatasetUnshare)
+	handle(mux, DatasetDelete, s.DatasetDelete)
 	handle(mux, JobList, s.JobList)
 	handle(mux, JobShow, s.JobShow)
 	handle(mux, JobSubmit, s.JobSubmit)

@@ -471,7 +471,7 @@ func TestEveryOperationHasItsOwnPath(t *testing.T) {
 	for _, path := range []string{Status.Path, Shutdown.Path, Why.Path, ViewOpen.Path, ViewList.Path, ViewClose.Path, ViewHold.Path, Who.Path, Share.Path, Unshare.Path,
 		PermShow.Path, PermSet.Path, PermMove.Path, PermLint.Path, PermDiff.Path, ExplainPermissions.Path, GrantAccess("read").Path, RevokeAccess("admin").Path, HasAccess("create").Path, UserCreate.Path, UserVerify.Path, UserDisable.Path,
 		UserEnable.Path, UserList.Path, PeerList.Path, PeerGives.Path, PeerRequest.Path, PeerAccept.Path, PeerReject.Path, PeerBlock.Path, PeerUnblock.Path, PeerRemove.Path,
-		SyncNow.Path, SyncRelease.Path, Conflicts.Path, Wait.Path, JobSubmit.Path, DatasetCreate.Path, DatasetList.Path, JobList.Path, JobShow.Path, JobApprove.Path, JobReject.Path, JobCancel.Path,
+		SyncNow.Path, SyncRelease.Path, Conflicts.Path, Wait.Path, JobSubmit.Path, DatasetCreate.Path, DatasetList.Path, DatasetShare.Path, DatasetUnshare.Path, DatasetDelete.Path, JobList.Path, JobShow.Path, JobApprove.Path, JobReject.Path, JobCancel.Path,
 		JobRun.Path, JobRelease.Path, JobLogs.Path} {
 		req, err := http.NewRequest(http.MethodPost, path, http.NoBody)
 		must(t, err)
