@@ -25,6 +25,7 @@ type Versions struct {
 	Mine   []datasite.Hash // what we sent since Base and had no answer to, oldest first: Ours may come from each of them
 	Theirs datasite.Hash   // what is offered
 	Past   []datasite.Hash // what Theirs comes from, as the other side says: it had seen each of them
+	News   bool            // theirs is an answer to ours, or the first that is heard of the file: it counts even if it is Base
 	Settle bool            // the file is in our datasite: what we have stands, and they make the copy
 }
 
@@ -39,7 +40,7 @@ func Resolve(v Versions) Outcome {
 			return Take
 		}
 		return Keep
-	case v.Theirs == v.Base, slices.Contains(v.Mine, v.Theirs):
+	case v.Theirs == v.Base && !v.News, slices.Contains(v.Mine, v.Theirs):
 		return Keep // nothing new for us
 	case v.Ours == v.Base, v.Ours == (datasite.Hash{}), slices.Contains(v.Past, v.Ours):
 		return Take

@@ -106,26 +106,27 @@ func (r *Replica) takeEvents(ctx context.Context, p Peer, l look, e wire.Events)
 	})
 }
 
-// takeOffer decides on one file and does it. There is no outcome if it is older than what was taken already, and there are several if
-// others were in its way.
+// takeOffer decides on one file and does it. What is older than what was taken already only answers. There are several outcomes if others
+// were in its way.
 func (r *Replica) takeOffer(ctx context.Context, p Peer, l look, at wire.Time, o *offer) ([]*outcome, error) {
 	key := o.path.String()
 	var base known
+	var heard bool
 	var sent []mine
 	err := r.store.view(func(tx *bbolt.Tx) (err error) {
-		if base, _, err = get[known](tx, baseBucket, key); err != nil {
+		if base, heard, err = get[known](tx, baseBucket, key); err != nil {
 			return err
 		}
 		sent, _, err = get[[]mine](tx, mineBucket, key)
 		return err
 	})
-	if err != nil || base.Order.After(l.Object.Created) {
+	if err != nil {
 		return nil, err
 	}
 	out := &outcome{path: o.path}
 	agreed, ok := out.answered(o, sent)
 	all := []*outcome{out}
-	if o.item == nil {
+	if o.item == nil || base.Order.After(l.Object.Created) {
 		return all, nil
 	}
 	out.base = &known{Hash: o.item.After, Order: l.Object.Created}
@@ -134,15 +135,15 @@ func (r *Replica) takeOffer(ctx context.Context, p Peer, l look, at wire.Time, o
 		if err != nil {
 			return nil, err
 		}
-		v := Versions{Base: base.Hash, Ours: ours, Theirs: o.item.After, Past: o.chain[lastIndex(o.chain, base.Hash)+1:]}
+		v := Versions{Base: base.Hash, Ours: ours, Theirs: o.item.After, Past: o.chain[lastIndex(o.chain, base.Hash)+1:],
+			News: !heard || out.refused != ""}
 		if ok && ours != base.Hash { // what lies here comes from what was sent
 			v.Base = agreed
 		}
 		for _, m := range out.mine {
-			v.Mine = append(v.Mine, m.After)
-		}
-		if out.refused != "" && ours != base.Hash && v.Theirs != (datasite.Hash{}) {
-			v.Base, v.Past = datasite.Hash{}, nil // what the owner has stands, also if it is what it had before
+			if !m.Lost {
+				v.Mine = append(v.Mine, m.After)
+			}
 		}
 		err = nil
 		switch Resolve(v) {
@@ -156,6 +157,9 @@ func (r *Replica) takeOffer(ctx context.Context, p Peer, l look, at wire.Time, o
 		}
 		switch {
 		case err == nil:
+			for i := range out.mine {
+				out.mine[i].Lost = true
+			}
 			return all, nil
 		case errors.Is(err, datasite.ErrStale):
 		case errors.Is(err, syscall.EISDIR), errors.Is(err, syscall.ENOTDIR):
@@ -180,18 +184,23 @@ func (out *outcome) answered(o *offer, sent []mine) (agreed datasite.Hash, ok bo
 	out.mine = slices.Clone(sent)
 	for _, e := range o.events {
 		i := slices.IndexFunc(out.mine, func(m mine) bool { return m.ID == e.id })
-		if i >= 0 && (e.answers || out.mine[i].After != e.after && out.mine[i].After != e.before) {
-			// The later ones were made from it; the earlier ones were answered before, in a message that was made one with others.
-			out.mine = nil
-			out.refused = "its owner did not take the change: it was made from another version, or is not allowed"
-			continue
-		}
-		if i < 0 && !e.answers {
+		byID := i >= 0
+		if !byID && !e.answers {
 			i = slices.IndexFunc(out.mine, func(m mine) bool { return m.After == e.after })
 		}
-		if i >= 0 {
-			agreed, ok = out.mine[i].After, true
-			out.mine = out.mine[i+1:]
+		if i < 0 {
+			continue
+		}
+		// The earlier ones were answered before, in a message that was made one with others.
+		m := out.mine[i]
+		out.mine = out.mine[i+1:]
+		switch refused := byID && (e.answers || m.After != e.after && m.After != e.before); {
+		case m.Lost:
+		case refused: // and so are the later ones, that were made from it
+			out.mine = nil
+			out.refused = "its owner did not take the change: it was made from another version, or is not allowed"
+		default:
+			agreed, ok = m.After, true
 		}
 	}
 	return agreed, ok

@@ -162,7 +162,7 @@ func (r *Replica) lastSent(p datasite.Path) (h datasite.Hash, err error) {
 		if err != nil {
 			return err
 		}
-		if len(sent) > 0 {
+		if len(sent) > 0 && !sent[len(sent)-1].Lost {
 			h = sent[len(sent)-1].After
 			return nil
 		}

@@ -44,6 +44,7 @@ type answer struct {
 type mine struct {
 	ID    wire.ID       `json:"id"`
 	After datasite.Hash `json:"after"`
+	Lost  bool          `json:"lost,omitempty"` // another version took its place here: it can only be refused
 }
 
 // lane is one folder that messages are put into, one after the other.
