@@ -54,13 +54,14 @@ func printFindings(w io.Writer, found []doctor.Finding, onlyMissing bool) {
 }
 
 func (a *app) demoCmd() *cobra.Command {
-	var keep bool
+	var keep, one bool
 	c := &cobra.Command{
 		Use:   "demo",
 		Short: "Play the main job on this machine, with real data, in real mounts",
 		Long: "demo lets two people work together in under a minute: Owen holds 569 real samples, Rachel sees 60 made-up ones; she writes an analysis and submits it\n" +
-			"with cp; he reads it, approves it by writing into a file, and releases its result with mv. Nothing is faked, and nothing is left behind.",
-		Example: "  syftfs demo\n  syftfs demo --keep     # leave everything mounted until Ctrl-C",
+			"with cp; he reads it, approves it by writing into a file, and releases its result with mv. Each has a datasite, a mount and credentials of their own, and\n" +
+			"they share nothing but a Drive: the program's own server, in the place of Google's. Nothing is faked, and nothing is left behind.",
+		Example: "  syftfs demo\n  syftfs demo --one-machine\n  syftfs demo --keep     # leave everything mounted until Ctrl-C",
 		Args:    exactly(0),
 		RunE: func(c *cobra.Command, _ []string) error {
 			if found := doctor.Run(c.Context(), doctor.Options{}); doctor.Worst(found) == doctor.Missing {
@@ -75,7 +76,7 @@ func (a *app) demoCmd() *cobra.Command {
 			if a.json {
 				story = a.err // the one object is what stands on standard output
 			}
-			err = demo.Run(c.Context(), demo.Options{Self: self, Out: story, Keep: keep, One: true})
+			err = demo.Run(c.Context(), demo.Options{Self: self, Out: story, Keep: keep, One: one})
 			if err != nil && c.Context().Err() != nil && errors.Is(err, c.Context().Err()) {
 				fmt.Fprintln(a.err, "syftfs: interrupted; everything was taken away")
 				return exit(interrupted)
@@ -86,6 +87,7 @@ func (a *app) demoCmd() *cobra.Command {
 			return a.show(struct{}{}, func(io.Writer) {})
 		},
 	}
+	c.Flags().BoolVar(&one, "one-machine", false, "the story on one machine: Rachel is a local account and works in a view, without a Drive")
 	c.Flags().BoolVar(&keep, "keep", false, "leave everything mounted, and say how to look around, until Ctrl-C")
 	return c
 }

@@ -63,6 +63,7 @@ type site struct {
 	desk     *desk.Owner
 	drafts   *drafts
 	views    *views
+	exchange *exchange // nil: without a Drive
 	audit    *service.Audit
 	service  *service.Service
 	mount    *fusetree.Mount
@@ -77,7 +78,7 @@ type site struct {
 }
 
 // Run serves the datasite with this state folder until ctx ends, Shutdown is asked for, or the mount is taken away from outside.
-// Order of start: configuration, lock, accounts, backing, journal, rules and gate, the rest built, mount, API, ready, reconcile, drafts, jobs.
+// Order of start: configuration, lock, accounts, backing, journal, rules and gate, the rest built, mount, API, ready, reconcile, drafts, exchange, jobs.
 func Run(ctx context.Context, dir string, o RunOptions) (err error) {
 	ctx, stop := context.WithCancel(ctx)
 	defer stop()
@@ -155,7 +156,8 @@ func (s *site) open(c *closers) (err error) {
 	}
 	c.add("journal", func(context.Context) error { return j.Close() })
 	s.journal = &watchedJournal{Journal: j, durable: s.cfg.Durability == "close", load: rulefile.Loader(s.tree.FS()), broken: map[datasite.Path]error{},
-		told: func(p datasite.Path, problem error) { s.folder.Refused("rules", p.String(), problem) }}
+		moved: func(c datasite.Change) { s.drafts.delivered(c) },
+		told:  func(p datasite.Path, problem error) { s.folder.Refused("rules", p.String(), problem) }}
 	audit, err := s.state.Sub("audit")
 	if err != nil {
 		return err
@@ -198,19 +200,34 @@ func (s *site) build(c *closers) (err error) {
 	}
 	s.drafts = &drafts{site: s, dir: sub["drafts"], open: map[string]*submitter{}}
 	s.views = &views{site: s, open: map[string]*openView{}}
-	s.service = service.New(service.Parts{Owner: s.owner, View: s.view, Accounts: s.accounts, Granter: s.granter, Engine: s.engine, Held: s.held,
-		Runner: s.runner, Views: s.views, Host: s, HostPath: s.gate.HostPath, Audit: s.audit, Log: s.log, Now: time.Now})
+	if s.exchange, err = s.openExchange(); err != nil {
+		return err
+	}
+	parts := service.Parts{Owner: s.owner, View: s.view, Accounts: s.accounts, Granter: s.granter, Engine: s.engine, Held: s.held,
+		Runner: s.runner, Views: s.views, Host: s, HostPath: s.gate.HostPath, Audit: s.audit, Log: s.log, Now: time.Now,
+		As: func(who datasite.Identity) *guard.View { return s.gate.View(who, nil) }}
+	if x := s.exchange; x != nil {
+		c.add("exchange", x.close) // after the mounts are gone, before the journal
+		s.drafts.carrier = x
+		parts.Peers, parts.Exchange, parts.Syncer, parts.Submitters = peerBook{x.book}, x, x.replica, s.drafts
+	}
+	s.service = service.New(parts)
 	s.desk = s.newDesk(service.Caller{Root: true, Via: "mount"})
 	s.folder = control.New(string(s.owner)+" (owner)", s.service, service.NewExplainer(s.service, s.view, ""), time.Now)
+	if s.exchange != nil {
+		s.folder.WithExchange(s.service)
+	}
 	return nil
 }
 
 // serve mounts the owner's tree and opens the API: from here on the datasite is usable.
 func (s *site) serve(ctx context.Context, c *closers) (err error) {
-	s.mount, err = s.mountAt(ctx, datasite.Identity{Subject: s.owner}, s.cfg.Mount, false, s.folder, s.desk)
+	s.mount, err = s.mountAt(ctx, datasite.Identity{Subject: s.owner}, s.cfg.Mount, false, s.folder, s.desk, s.peerJobs)
 	if err != nil {
 		return &service.Error{Code: service.Machine, Message: err.Error(), Err: err}
 	}
+	stop := s.gate.Use(s.mount)
+	c.add("changes through the mount", func(context.Context) error { stop(); return nil })
 	s.desk.OnChange(func(rel string) { s.mount.InvalidateVirtual(datasite.Path{Owner: s.owner}, datasite.JobsDir, rel) })
 	c.add("mount", s.mount.Close)
 	c.add("views", s.views.close)
@@ -259,6 +276,9 @@ func (s *site) reconcile(ctx context.Context) error {
 	}
 	if err := s.drafts.openAll(); err != nil {
 		return err
+	}
+	if s.exchange != nil {
+		s.exchange.start()
 	}
 	if err := s.engine.Start(ctx); err != nil {
 		return err

@@ -20,6 +20,7 @@ type watchedJournal struct {
 	*journal.Journal
 	durable bool // `durability: close`: what is queued otherwise waits for the disk
 	load    func(owner perm.User, dir string) ([]perm.Ruleset, error)
+	moved   func(c datasite.Change)              // is told every change; as told
 	told    func(p datasite.Path, problem error) // called with the gate's locks held: must return at once and touch no file of the tree
 
 	mu     sync.Mutex // guards broken; a leaf
@@ -46,6 +47,7 @@ func (w *watchedJournal) Commit(ctx context.Context, c datasite.Change) (uint64,
 
 // look reads the rule files that c may have changed: its own, and those that were broken.
 func (w *watchedJournal) look(c datasite.Change) {
+	w.moved(c)
 	w.mu.Lock()
 	again := slices.Collect(maps.Keys(w.broken))
 	w.mu.Unlock()

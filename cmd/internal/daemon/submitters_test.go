@@ -57,7 +57,8 @@ func wired(t *testing.T) *site {
 	j, err := journal.Open(s.state.Path("journal.db"), journal.Options{})
 	check(err)
 	t.Cleanup(func() { check(j.Close()) })
-	s.journal = &watchedJournal{Journal: j, load: rulefile.Loader(s.tree.FS()), broken: map[datasite.Path]error{}, told: func(datasite.Path, error) {}}
+	s.journal = &watchedJournal{Journal: j, load: rulefile.Loader(s.tree.FS()), broken: map[datasite.Path]error{},
+		moved: func(c datasite.Change) { s.drafts.delivered(c) }, told: func(datasite.Path, error) {}}
 	s.gate = guard.New(guard.Config{Owner: rachel, Tree: s.tree, Rules: perm.NewIndex(s.journal.load), Recorder: s.journal, Memory: s.journal, Subjects: s.accounts, Log: s.log})
 	s.view = s.gate.View(datasite.Identity{Subject: rachel}, nil)
 	home, err := s.state.Sub("drafts")
@@ -152,6 +153,11 @@ func TestSubmittingToAPeer(t *testing.T) {
 	}
 	if got := changes(t, s, before); got[len(got)-1].Op != datasite.OpSubmit || got[len(got)-1].Path != id.Inbox() || got[len(got)-1].By != (datasite.Identity{Subject: rachel}) {
 		t.Fatalf("journaled %+v", got)
+	}
+	if dr, err := sub.store.Draft("fit"); err != nil {
+		t.Error(err)
+	} else if j, ok := sub.delivered.Status(id); !ok || j.Status != jobs.Received || j.Digest != dr.Digest || len(j.Files) != dr.Files {
+		t.Errorf("in the replica: %+v", j) // what a receipt that a crash lost is found by
 	}
 	if st := text(t, d, "fit/status"); !strings.Contains(st, "submitted: it waits to be sent") {
 		t.Errorf("status\n%s", st)
@@ -250,11 +256,7 @@ func deliver(t *testing.T, s *site, p datasite.Path, body string, told chan stri
 	if err := s.gate.Apply(t.Context(), p.Owner, c, strings.NewReader(body)); err != nil {
 		t.Fatal(err)
 	}
-	s.drafts.delivered(c)
-	select {
-	case <-told:
-	case <-t.Context().Done():
-	}
+	<-told
 }
 
 // changes are those of the journal after seq.

@@ -21,9 +21,10 @@ import (
 	"github.com/openmined/syftfs/perm/account"
 )
 
-// mountAt mounts the tree for one identity, with .syft, the datasites link and, where there is one, jobs/. A mount that a crash left dead
-// is detached first.
-func (s *site) mountAt(ctx context.Context, who datasite.Identity, dir string, readOnly bool, folder *control.Folder, jobsDir virtual.Provider) (*fusetree.Mount, error) {
+// mountAt mounts the tree for one identity, with .syft, the datasites link and, where there is one, jobs/: of this datasite, and of a peer's
+// what peerJobs gives. A mount that a crash left dead is detached first.
+func (s *site) mountAt(ctx context.Context, who datasite.Identity, dir string, readOnly bool, folder *control.Folder, jobsDir virtual.Provider,
+	peerJobs func(owner perm.User) virtual.Provider) (*fusetree.Mount, error) {
 	if err := fusetree.Recover(dir); err != nil {
 		return nil, err
 	}
@@ -35,14 +36,30 @@ func (s *site) mountAt(ctx context.Context, who datasite.Identity, dir string, r
 	return fusetree.Serve(ctx, s.gate, fusetree.Options{Mountpoint: dir, As: who, ReadOnly: readOnly, Log: s.log, Refused: folder.Refused,
 		Features: fusetree.Features{SharedLocks: s.cfg.Locks == "shared"},
 		Virtual: func(p datasite.Path) map[string]virtual.Provider {
-			switch p {
-			case datasite.Path{}:
+			switch {
+			case p.IsRoot():
 				return root
-			case datasite.Path{Owner: s.owner}:
+			case p.Rel != "":
+				return nil
+			case p.Owner == s.owner:
 				return own
+			}
+			if peer := peerJobs(p.Owner); peer != nil {
+				return map[string]virtual.Provider{datasite.JobsDir: peer}
 			}
 			return nil
 		}})
+}
+
+// noPeers is for views, which show this datasite alone.
+func noPeers(perm.User) virtual.Provider { return nil }
+
+// peerJobs is jobs/ in a peer's datasite, for the owner's mount.
+func (s *site) peerJobs(owner perm.User) virtual.Provider {
+	if sub := s.drafts.toPeer(owner); sub != nil {
+		return sub.desk
+	}
+	return nil
 }
 
 // views are the mounts with another identity than the owner's. It fits service.Views.
@@ -97,7 +114,7 @@ func (v *views) Open(ctx context.Context, who datasite.Identity, o service.ViewO
 			jobsDir = s.newDesk(service.Caller{Account: who.Account, Via: "mount"})
 		}
 	}
-	mount, err := s.mountAt(context.WithoutCancel(ctx), who, o.Dir, !o.Write, control.New(name, nil, service.NewExplainer(s.service, s.gate.View(who, nil), self), time.Now), jobsDir)
+	mount, err := s.mountAt(context.WithoutCancel(ctx), who, o.Dir, !o.Write, control.New(name, nil, service.NewExplainer(s.service, s.gate.View(who, nil), self), time.Now), jobsDir, noPeers)
 	if err != nil {
 		return service.View{}, &service.Error{Code: service.Machine, Field: "dir", Message: err.Error(), Err: err}
 	}
