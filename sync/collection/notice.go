@@ -335,6 +335,9 @@ func (c *Collections) Delete(ctx context.Context, name string, backup bool) erro
 // retireBackup makes everything old that is kept of a private part, whoever put it there.
 func retireBackup(tx *bbolt.Tx, o *owned, name string) error {
 	o.Private.retire()
+	if o.Dropped {
+		o.Notes = nil
+	}
 	return each(tx, mineBucket, "", func(id string, f offered) error {
 		if f.Kind == wire.PrivateFolder && f.Tag == name {
 			o.Private.Old = append(o.Private.Old, remote.ID(id))
