@@ -91,7 +91,8 @@ func (k *Keeper) read(ctx context.Context, pieces []piece) (chain, error) {
 			continue
 		}
 		body, err := k.fetch(ctx, p.ID)
-		if errors.Is(err, remote.NotFound) {
+		if errors.Is(err, remote.NotFound) { // something newer has replaced it, and is not here
+			c.whole = false
 			continue
 		}
 		var full wire.Checkpoint

@@ -82,6 +82,14 @@ func (k *Keeper) begin(ctx context.Context) error {
 	}
 	same, err := k.unchanged(ctx, pieces, rolls)
 	if err == nil && !same {
+		for _, p := range k.rec.Pieces { // what lists do not show yet, or somebody deleted
+			if !shows(pieces, p.ID) {
+				pieces = append(pieces, p)
+			}
+		}
+		if p := k.rec.Rolling; p != nil && !shows(rolls, p.ID) {
+			rolls = append(rolls, *p)
+		}
 		err = k.rebuild(ctx, pieces, rolls)
 	}
 	k.begun = err == nil
@@ -90,25 +98,26 @@ func (k *Keeper) begin(ctx context.Context) error {
 
 // unchanged loads the recorded rolling state, and reports whether Drive is as the record says.
 func (k *Keeper) unchanged(ctx context.Context, pieces, rolls []piece) (bool, error) {
-	if k.rec.Covered == 0 {
+	if k.rec.Covered == 0 || k.rec.Loose {
 		return false, nil
 	}
-	known := map[remote.ID]bool{}
-	for _, p := range k.rec.Pieces {
-		known[p.ID] = true
-	}
-	for _, id := range k.rec.Strays {
-		known[id] = true
-	}
+	known := slices.Clone(k.rec.Pieces)
 	if k.rec.Rolling != nil {
-		known[k.rec.Rolling.ID] = true
+		known = append(known, *k.rec.Rolling)
 	}
 	for _, p := range slices.Concat(pieces, rolls) {
-		if known[p.ID] {
+		if shows(known, p.ID) || slices.Contains(k.rec.Strays, p.ID) {
 			continue
 		}
-		// Lists may show what was deleted.
-		if _, err := k.cfg.Remote.Stat(ctx, p.ID, 0); err == nil || !errors.Is(err, remote.NotFound) {
+		if there, err := k.there(ctx, p.ID); err != nil || there { // lists may show what was deleted
+			return false, err
+		}
+	}
+	for _, p := range k.rec.Pieces {
+		if shows(pieces, p.ID) {
+			continue
+		}
+		if there, err := k.there(ctx, p.ID); err != nil || !there {
 			return false, err
 		}
 	}
@@ -126,7 +135,24 @@ func (k *Keeper) unchanged(ctx context.Context, pieces, rolls []piece) (bool, er
 	for _, it := range r.Items {
 		k.roll.put(it)
 	}
-	return r.Last == k.rec.Covered, nil
+	if r.Last < k.rec.Covered || r.Base != k.rec.Rolling.Base {
+		return false, nil
+	}
+	return true, k.keep("taken", func(rec *record) { // one more message may be in it than was written down
+		rec.Covered, rec.Seen, rec.Events = r.Last, max(rec.Seen, r.Last), k.roll.len()
+	})
+}
+
+func shows(pieces []piece, id remote.ID) bool {
+	return slices.ContainsFunc(pieces, func(p piece) bool { return p.ID == id })
+}
+
+func (k *Keeper) there(ctx context.Context, id remote.ID) (bool, error) {
+	_, err := k.cfg.Remote.Stat(ctx, id, 0)
+	if errors.Is(err, remote.NotFound) {
+		return false, nil
+	}
+	return err == nil, err
 }
 
 // rebuild makes the record from what is on Drive and in the event log. Where pieces are missing or damaged, a new base replaces them.
@@ -158,8 +184,12 @@ func (k *Keeper) rebuild(ctx context.Context, pieces, rolls []piece) error {
 			strays = append(strays, p.ID)
 		}
 	}
+	if c.whole { // else what is missing stays known until it is replaced
+		pieces = c.there
+	}
 	err = k.keep("found", func(rec *record) {
-		rec.Covered, rec.Seen, rec.Rolling, rec.Events, rec.Pieces, rec.Strays = covered, max(rec.Seen, covered), used, k.roll.len(), c.there, strays
+		rec.Covered, rec.Seen, rec.Rolling, rec.Events, rec.Pieces, rec.Strays = covered, max(rec.Seen, covered), used, k.roll.len(), pieces, strays
+		rec.Loose = true
 		if used != nil {
 			rec.Rolling.Base = base
 		}
@@ -177,9 +207,11 @@ func (k *Keeper) rebuild(ctx context.Context, pieces, rolls []piece) error {
 		}
 	}
 	if !c.whole && k.rec.Paused == "" {
-		return k.absorb(ctx, c)
+		if err := k.absorb(ctx, c); err != nil {
+			return err
+		}
 	}
-	return nil
+	return k.keep("rebuilt", func(rec *record) { rec.Loose = false })
 }
 
 // cover brings messages into the rolling state, on Drive too.
@@ -203,6 +235,12 @@ func (k *Keeper) cover(ctx context.Context, list []wire.Events) error {
 			add(next, e)
 		}
 		err = k.write(ctx, next, last)
+	}
+	if unwritable(err) && len(list) > 1 {
+		if err := k.cover(ctx, list[:len(list)/2]); err != nil {
+			return err
+		}
+		return k.cover(ctx, list[len(list)/2:])
 	}
 	if unwritable(err) {
 		k.cfg.Log.Warn("the state for a new machine cannot be kept any further; make a full checkpoint", "op", "checkpoint", "err", err)
@@ -287,13 +325,16 @@ func (k *Keeper) put(ctx context.Context, p piece, body []byte) error {
 
 // due makes an increment, and merges, when it is time.
 func (k *Keeper) due(ctx context.Context) error {
-	if k.roll.len() >= k.cfg.Every && k.rec.Paused == "" {
+	if k.rec.Paused != "" { // what came after Covered is missing, and must not seem to be in anything
+		return nil
+	}
+	if k.roll.len() >= k.cfg.Every {
 		if err := k.promote(ctx); err != nil {
 			return err
 		}
 	}
 	incs := len(k.rec.of(wire.IncrementFile))
-	if incs < max(k.cfg.Merge, k.rec.Skip) || k.roll.len() > 0 {
+	if incs < max(k.cfg.Merge, k.rec.Skip) {
 		return nil
 	}
 	c, err := k.read(ctx, k.rec.Pieces)
@@ -301,8 +342,13 @@ func (k *Keeper) due(ctx context.Context) error {
 		return err
 	}
 	if !c.whole { // somebody deleted or damaged some
-		k.begun = false
-		return k.rebuild(ctx, k.rec.Pieces, nil)
+		var rolls []piece
+		if k.rec.Rolling != nil {
+			rolls = append(rolls, *k.rec.Rolling)
+		}
+		err := k.rebuild(ctx, k.rec.Pieces, rolls)
+		k.begun = err == nil
+		return err
 	}
 	return k.absorb(ctx, c)
 }
@@ -389,8 +435,8 @@ func (k *Keeper) replace(ctx context.Context, op string, p piece, body []byte, d
 // finish ends a replacement that was begun: nothing of it happened if the new piece is not there.
 func (k *Keeper) finish(ctx context.Context) error {
 	if p := k.rec.Doing; p != nil {
-		_, err := k.cfg.Remote.Stat(ctx, p.ID, 0)
-		if errors.Is(err, remote.NotFound) {
+		there, err := k.there(ctx, p.ID)
+		if err == nil && !there {
 			return k.keep("abandon", func(r *record) { r.Doing, r.Drop = nil, nil })
 		}
 		if err != nil {

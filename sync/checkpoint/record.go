@@ -27,6 +27,7 @@ type record struct {
 	Drop    []remote.ID `json:"drop,omitempty"`    // to be deleted one by one in this order, once Doing is there
 	Strays  []remote.ID `json:"strays,omitempty"`  // rolling states that are not in use; they go with the next that goes
 	Skip    int         `json:"skip,omitempty"`    // no merging before there are so many increments, as it failed
+	Loose   bool        `json:"loose,omitempty"`   // the log may have more after Covered than will be told: it must be read
 	Paused  string      `json:"paused,omitempty"`  // why what came after Covered cannot be written
 }
 
