@@ -272,7 +272,10 @@ func (x ExchangeStatus) Text() string {
 		if a.Path != "" {
 			what += ", " + a.Path
 		}
-		row("set aside", "%s of %s, %s: %s", what, a.Peer, moment(a.At), a.Reason)
+		if !a.At.IsZero() {
+			what += ", " + moment(a.At)
+		}
+		row("set aside", "%s: %s: %s", a.Peer, what, a.Reason)
 	}
 	return b.String()
 }

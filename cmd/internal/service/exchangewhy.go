@@ -113,7 +113,7 @@ func (s *Service) sent(ctx context.Context, e *Elsewhere, u perm.User, p datasit
 // deliveries tells in words where a file of ours is on its way.
 var deliveries = map[string]string{
 	"local":     "it has not been delivered: nothing was recorded about it yet",
-	"queued":    "it has not been delivered yet: it waits for its turn, for Drive or for the peer",
+	"queued":    "it has not been delivered to everybody who may read it: it waits for its turn, for Drive or for a peer",
 	"uploading": "it has not been delivered yet: it is on its way",
 	"synced":    "it has been delivered",
 	"conflict":  "it has been delivered, and another version of it is kept beside it",

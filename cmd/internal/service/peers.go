@@ -242,23 +242,45 @@ func (s *Service) wish(ctx context.Context, c Caller, op PeerOp, q PeerQuestion)
 			do = s.Peers.Note
 		}
 		err := do(ctx, PeerWish{Op: op, Address: strings.TrimSpace(q.Address), Force: q.Force})
+		if err != nil && !errors.Is(err, ErrQueued) {
+			return PeerDone{}, refusedWish(op, u, err)
+		}
+		// Where things stand is asked even of a caller who waits no longer: the wish is noted.
+		peer, known, perr := s.peer(context.WithoutCancel(ctx), u)
+		if perr != nil {
+			return PeerDone{}, perr
+		}
+		done.Peer = peer
 		switch {
-		case errors.Is(err, ErrQueued):
-			done.Queued, done.Why = true, err.Error()
-		case err != nil:
-			return PeerDone{}, s.refusedWish(op, u, err)
+		case peer.Queued, err != nil && !known: // what will be forgotten is not listed any more
+			done.Queued = true
+		case err != nil && !op.reached(peer.State):
+			return PeerDone{}, refusedWish(op, u, err) // given up: it can never be done
 		}
-		var known bool
-		if done.Peer, known, err = s.peer(ctx, u); err != nil {
-			return PeerDone{}, err
+		if done.Queued && err != nil {
+			done.Why = err.Error()
 		}
-		done.Queued = done.Queued || known && done.Peer.Queued
 		return done, nil
 	})
 }
 
+// reached reports whether a peer in state s is what was wished.
+func (op PeerOp) reached(s PeerState) bool {
+	switch op {
+	case PeerOpRequest:
+		return s == PeerRequested || s == PeerAccepted
+	case PeerOpAccept:
+		return s == PeerAccepted
+	case PeerOpReject:
+		return s == PeerRejected
+	case PeerOpBlock:
+		return s == PeerBlocked
+	}
+	return s == PeerPending // its request is still there
+}
+
 // refusedWish tells what to do about a wish that was refused.
-func (s *Service) refusedWish(op PeerOp, u perm.User, err error) error {
+func refusedWish(op PeerOp, u perm.User, err error) error {
 	e := Wrap(err)
 	told := &Error{Code: e.Code, Field: "address", Message: e.Message, Err: err}
 	if errors.Is(err, iofs.ErrNotExist) {

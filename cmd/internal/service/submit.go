@@ -98,14 +98,16 @@ func seal(ctx context.Context, drafts Drafts, name string) error {
 	defer limit.Stop()
 	again := time.NewTicker(closeAgain)
 	defer again.Stop()
-	for {
+	for closed := false; ; {
 		err := drafts.Submit(ctx, name)
-		if !errors.Is(err, syscall.EBUSY) {
+		if !errors.Is(err, syscall.EBUSY) || closed {
 			return err
 		}
-		if d, derr := drafts.Draft(name); derr != nil || d.Open == 0 {
+		d, derr := drafts.Draft(name)
+		if derr != nil {
 			return errors.Join(err, derr)
 		}
+		closed = d.Open == 0 // the last close was told after the try: once more
 		select {
 		case <-again.C:
 		case <-limit.C:

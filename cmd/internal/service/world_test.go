@@ -121,7 +121,7 @@ func newWorld(t *testing.T) *world {
 	must(t, err)
 	t.Cleanup(func() { must(t, audit.Close()) })
 	w.Service = New(Parts{Owner: owen, View: view, Accounts: accounts, Granter: granter, Engine: engine, Held: held, Runner: w.runner, Views: w.views,
-		Host: w.host, HostPath: gate.HostPath, Audit: audit, Log: log, Now: w.clock.now})
+		Host: w.host, HostPath: gate.HostPath, As: func(who datasite.Identity) *guard.View { return gate.View(who, nil) }, Audit: audit, Log: log, Now: w.clock.now})
 	return w
 }
 
