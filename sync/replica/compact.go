@@ -68,8 +68,8 @@ func (r *Replica) compactOne(ctx context.Context, p Peer, l lane) error {
 	for _, o := range list {
 		var body bytes.Buffer
 		err := remote.Fetch(ctx, r.cfg.Remote, o.object, maxPacked, &body)
-		if errors.Is(err, remote.NotFound) {
-			continue // a list still showed it
+		if errors.Is(err, remote.NotFound) || errors.Is(err, remote.Invalid) {
+			continue // a list still showed it; or it is not like what is written here
 		}
 		if err != nil {
 			return err
@@ -84,39 +84,15 @@ func (r *Replica) compactOne(ctx context.Context, p Peer, l lane) error {
 	if len(replaces) < 2 {
 		return r.counted(l, len(replaces))
 	}
-	newest := map[datasite.Path]int{}
-	for i, it := range events {
-		if !onlyAnswers(it) {
-			newest[it.Path] = i
-		}
+	m, sp, body, err := r.compacted(ctx, l, p, events, true)
+	if unsendable(err) { // too large, or what is between the newest does not fit them
+		m, sp, body, err = r.compacted(ctx, l, p, events, false)
 	}
-	sp := r.store.newSpool()
-	var items []sent
-	young := wire.TimeOf(r.cfg.Now().Add(-answersFor))
-	for i, it := range events {
-		// What was accepted at another time than it was made is an answer.
-		if last, ok := newest[it.Path]; (!ok || last != i) && (it.Submitted == it.Accepted || it.Accepted < young) {
-			continue
-		}
-		s := sent{ID: it.ID, Op: it.Op, Path: it.Path.Rel, Before: it.Before, After: it.After, Submitted: it.Submitted, Accepted: it.Accepted}
-		if it.Op == datasite.OpWrite {
-			if s.Offset, s.Size, _, err = sp.add(bytes.NewReader(it.Content), maxContent); err != nil {
-				return errors.Join(err, sp.drop())
-			}
-			s.Spool = sp.name
-		}
-		items = append(items, s)
-	}
-	m, body, err := r.draft(ctx, l, p.Outbox, items, true)
 	if unsendable(err) {
-		// Together they are too large for one message. They are tried again after as many more.
-		return errors.Join(sp.drop(), r.counted(l, 0))
-	}
-	if err == nil {
-		err = sp.keep()
+		return r.counted(l, 0) // tried again after as many more
 	}
 	if err != nil {
-		return errors.Join(err, sp.drop())
+		return err
 	}
 	m.Replaces = replaces
 	if err := r.store.update("compact", func(tx *bbolt.Tx) error { return plan(tx, m) }); err != nil {
@@ -129,15 +105,50 @@ func (r *Replica) compactOne(ctx context.Context, p Peer, l lane) error {
 // answersFor is how long an answer is kept although its file changed since.
 const answersFor = 30 * 24 * time.Hour
 
+// compacted drafts the message that takes the place of events: with the newest of each file and, if answers is set, those that answer a proposal.
+func (r *Replica) compacted(ctx context.Context, l lane, p Peer, events []wire.Item, answers bool) (message, *spool, []byte, error) {
+	newest := map[datasite.Path]int{}
+	for i, it := range events {
+		if !onlyAnswers(it) {
+			newest[it.Path] = i
+		}
+	}
+	sp := r.store.newSpool()
+	fail := func(err error) (message, *spool, []byte, error) {
+		return message{}, nil, nil, errors.Join(err, sp.drop())
+	}
+	var items []sent
+	young := wire.TimeOf(r.cfg.Now().Add(-answersFor))
+	for i, it := range events {
+		// What was accepted at another time than it was made is an answer.
+		answer := answers && it.Submitted != it.Accepted && it.Accepted >= young
+		if last, ok := newest[it.Path]; (!ok || last != i) && !answer {
+			continue
+		}
+		s := sent{ID: it.ID, Op: it.Op, Path: it.Path.Rel, Before: it.Before, After: it.After, Submitted: it.Submitted, Accepted: it.Accepted}
+		if it.Op == datasite.OpWrite {
+			var err error
+			if s.Offset, s.Size, _, err = sp.add(bytes.NewReader(it.Content), maxContent); err != nil {
+				return fail(err)
+			}
+			s.Spool = sp.name
+		}
+		items = append(items, s)
+	}
+	m, body, err := r.draft(ctx, l, p.Outbox, items, true)
+	if err == nil {
+		err = sp.keep()
+	}
+	if err != nil {
+		return fail(err)
+	}
+	return m, sp, body, nil
+}
+
 // counted notes how many of our messages lie in an outbox.
 func (r *Replica) counted(l lane, n int) error {
 	return r.store.update("counted", func(tx *bbolt.Tx) error {
-		x, _, err := get[exchange](tx, peerBucket, l.Peer.String())
-		if err != nil {
-			return err
-		}
-		x.Outbox = n
-		return put(tx, peerBucket, l.Peer.String(), x)
+		return editExchange(tx, l.Peer, func(x *exchange) { x.Outbox = n })
 	})
 }
 

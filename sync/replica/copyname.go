@@ -42,18 +42,16 @@ func isCopy(name string) bool {
 	if _, err := time.Parse(copyTime, rest[:len(copyTime)]); err != nil {
 		return false
 	}
-	rest = rest[len(copyTime)+1:]
-	for i := len(rest); i >= 0; i-- { // the address and the digits may be followed by an extension
-		cut := strings.LastIndexByte(rest[:i], '-')
+	for rest = rest[len(copyTime)+1:]; ; { // behind the digits there may be an extension, and an address may hold dashes
+		cut := strings.LastIndexByte(rest, '-')
 		if cut < 0 {
 			return false
 		}
 		digits, _, _ := strings.Cut(rest[cut+1:], ".")
+		rest = rest[:cut]
 		if len(digits) == copyDigits && strings.Trim(digits, "0123456789abcdef") == "" {
-			_, err := perm.ParseUser(rest[:cut])
+			_, err := perm.ParseUser(rest)
 			return err == nil
 		}
-		i = cut + 1
 	}
-	return false
 }

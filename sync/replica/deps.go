@@ -51,6 +51,18 @@ type Peer struct {
 	TheirInbox, TheirOutbox remote.ID // of its datasite, on our Drive: our proposals to it, its events to us
 }
 
+// from is where the peer's messages lie that we take: proposals in wire.InboxFolder of our datasite, events in wire.OutboxFolder of its; "" if
+// we take none.
+func (p Peer) from(kind wire.FolderKind) remote.ID {
+	switch {
+	case kind == wire.InboxFolder && p.Serve:
+		return p.Inbox
+	case kind == wire.OutboxFolder && p.Follow:
+		return p.TheirOutbox
+	}
+	return ""
+}
+
 // Peers knows whom we exchange with. sync/peer fits it.
 type Peers interface {
 	// List is what is known without asking Drive. An id of a folder that is not known, or does not exist, is "".

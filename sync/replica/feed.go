@@ -5,6 +5,7 @@ import (
 	"errors"
 	"time"
 
+	"github.com/openmined/syftfs/fs/datasite"
 	"github.com/openmined/syftfs/perm"
 	"github.com/openmined/syftfs/sync/remote"
 	"github.com/openmined/syftfs/sync/wire"
@@ -15,8 +16,8 @@ import (
 const objectFields = remote.WithParent | remote.WithOwner | remote.WithSize | remote.WithTimes | remote.WithSum
 
 // follow asks the feed what happened since the last time: one request, whoever and however many the peers are. What lies in a folder of messages
-// is noted together with the new position. After the loss of a position everything is swept. It reports whether anything came.
-func (r *Replica) follow(ctx context.Context) (news bool, err error) {
+// is noted together with the new position. Without a position everything is swept, which it reports.
+func (r *Replica) follow(ctx context.Context) (swept bool, err error) {
 	var token remote.Token
 	var ok bool
 	err = r.store.view(func(tx *bbolt.Tx) (err error) {
@@ -35,20 +36,19 @@ func (r *Replica) follow(ctx context.Context) (news bool, err error) {
 			return true, r.restart(ctx)
 		}
 		if err != nil {
-			return news, err
-		}
-		if len(c.Items) > 0 {
-			news = true
-			if err := errors.Join(r.cfg.Peers.Noticed(ctx, c.Items), r.cfg.Collections.Noticed(ctx, c.Items)); err != nil {
-				return news, err
-			}
+			return false, err
 		}
 		if token == c.Next && len(c.Items) == 0 {
-			return news, nil
+			return false, nil
+		}
+		if len(c.Items) > 0 {
+			if err := errors.Join(r.cfg.Peers.Noticed(ctx, c.Items), r.cfg.Collections.Noticed(ctx, c.Items)); err != nil {
+				return false, err
+			}
 		}
 		peers, err := r.cfg.Peers.List(ctx)
 		if err != nil {
-			return news, err
+			return false, err
 		}
 		token, more = c.Next, c.More
 		err = r.store.update("feed", func(tx *bbolt.Tx) error {
@@ -62,10 +62,10 @@ func (r *Replica) follow(ctx context.Context) (news bool, err error) {
 			return put(tx, metaBucket, feedKey, token)
 		})
 		if err != nil {
-			return news, err
+			return false, err
 		}
 	}
-	return news, nil
+	return false, nil
 }
 
 // restart takes a new position in the feed, and then sweeps: what happens in between is in both.
@@ -86,16 +86,11 @@ func (r *Replica) note(tx *bbolt.Tx, peers []Peer, o remote.Object) error {
 		return nil
 	}
 	for _, p := range peers {
-		var kind wire.FolderKind
-		switch {
-		case p.Serve && o.Parent == p.Inbox:
-			kind = wire.InboxFolder
-		case p.Follow && o.Parent == p.TheirOutbox:
-			kind = wire.OutboxFolder
-		default:
-			continue
+		for _, kind := range []wire.FolderKind{wire.InboxFolder, wire.OutboxFolder} {
+			if o.Parent == p.from(kind) {
+				return r.noteIn(tx, kind, p.User, o)
+			}
 		}
-		return r.noteIn(tx, kind, p.User, o)
 	}
 	return nil
 }
@@ -139,23 +134,16 @@ func (r *Replica) sweep(ctx context.Context) error {
 	listed := map[remote.ID]bool{}
 	var errs []error
 	for _, p := range peers {
-		for _, f := range []struct {
-			kind wire.FolderKind
-			id   remote.ID
-			on   bool
-		}{{wire.InboxFolder, p.Inbox, p.Serve}, {wire.OutboxFolder, p.TheirOutbox, p.Follow}} {
-			if !f.on || f.id == "" {
-				continue
-			}
-			if err := r.list(ctx, f.kind, p.User, f.id, listed); err != nil {
-				errs = append(errs, err)
+		for _, kind := range []wire.FolderKind{wire.InboxFolder, wire.OutboxFolder} {
+			if p.from(kind) != "" {
+				errs = append(errs, r.list(ctx, p, kind, listed))
 			}
 		}
 	}
 	if err := errors.Join(errs...); err != nil {
 		return err
 	}
-	more, err := r.missingAll(ctx, peers)
+	more, err := r.missing(ctx, peers, datasite.Path{Owner: r.cfg.Owner}) // rights may depend on the day
 	if err != nil {
 		return err
 	}
@@ -173,23 +161,66 @@ func (r *Replica) sweep(ctx context.Context) error {
 }
 
 // list notes what lies in one folder. It never stops at an old name: names tell the time of the sender's clock, which may have stepped back.
-func (r *Replica) list(ctx context.Context, kind wire.FolderKind, peer perm.User, folder remote.ID, listed map[remote.ID]bool) error {
+func (r *Replica) list(ctx context.Context, p Peer, kind wire.FolderKind, listed map[remote.ID]bool) error {
+	folder := p.from(kind)
 	objects, err := remote.Collect(ctx, r.cfg.Remote, remote.Query{Parent: folder, Files: true, Want: objectFields})
-	if errors.Is(err, remote.NotFound) {
-		r.live.trouble("from/"+string(peer), err.Error())
+	key := "from/" + string(p.User)
+	if errors.Is(err, remote.NotFound) || errors.Is(err, remote.Permission) {
+		r.live.trouble(key, err.Error())
 		return nil
 	}
 	if err != nil {
 		return err
 	}
+	r.live.trouble(key, "")
 	return r.store.update("list", func(tx *bbolt.Tx) error {
 		for _, o := range objects {
 			listed[o.ID] = true
-			if err := r.noteIn(tx, kind, peer, o); err != nil {
+			if err := r.noteIn(tx, kind, p.User, o); err != nil {
 				return err
 			}
 		}
-		return nil
+		return editExchange(tx, p.User, func(x *exchange) { *x.listed(kind) = folder })
+	})
+}
+
+// greet looks into the folders of peers that were not looked into yet, as the feed told of their messages before it was known what they are;
+// and notes what a new peer is owed.
+func (r *Replica) greet(ctx context.Context, peers []Peer) error {
+	for _, p := range peers {
+		var x exchange
+		err := r.store.view(func(tx *bbolt.Tx) (err error) {
+			x, _, err = get[exchange](tx, peerBucket, p.User.String())
+			return err
+		})
+		for _, kind := range []wire.FolderKind{wire.InboxFolder, wire.OutboxFolder} {
+			if err == nil && p.from(kind) != "" && *x.listed(kind) != p.from(kind) {
+				err = r.list(ctx, p, kind, map[remote.ID]bool{})
+			}
+		}
+		if err == nil && p.Serve != x.Served {
+			err = r.serve(ctx, p)
+		}
+		if err != nil {
+			return err
+		}
+	}
+	return nil
+}
+
+// serve notes that a peer is served from now on, and what it is owed; or no longer.
+func (r *Replica) serve(ctx context.Context, p Peer) error {
+	owe, err := r.missing(ctx, []Peer{p}, datasite.Path{Owner: r.cfg.Owner})
+	if err != nil {
+		return err
+	}
+	return r.store.update("serve", func(tx *bbolt.Tx) error {
+		for _, o := range owe {
+			if err := oweTo(tx, o.to, o.path); err != nil {
+				return err
+			}
+		}
+		return editExchange(tx, p.User, func(x *exchange) { x.Served = p.Serve })
 	})
 }
 

@@ -29,13 +29,14 @@ func (r *Replica) takeProposal(ctx context.Context, p Peer, l look, proposal wir
 	slices.SortStableFunc(items, func(a, b wire.Item) int {
 		return deletionsFirst(sent{Op: a.Op, Path: a.Path.Rel}, sent{Op: b.Op, Path: b.Path.Rel})
 	})
-	if r.cfg.Now().Before(l.First.Add(r.cfg.Patience)) {
+	if until := l.First.Add(r.cfg.Patience); r.cfg.Now().Before(until) {
 		fits, err := r.fits(ctx, items)
 		if err != nil {
 			return err
 		}
 		if !fits {
-			return nil // looked at again in the next round
+			r.later[l.Object.ID] = until
+			return nil
 		}
 	}
 	verdicts := make([]verdict, 0, len(items))
@@ -46,7 +47,7 @@ func (r *Replica) takeProposal(ctx context.Context, p Peer, l look, proposal wir
 		}
 		verdicts = append(verdicts, v)
 	}
-	return r.finish(ctx, "proposal", p, l, func(tx *bbolt.Tx) error {
+	return r.finish("proposal", p, l, func(tx *bbolt.Tx) error {
 		for _, v := range verdicts {
 			if err := r.answer(tx, p, l, v); err != nil {
 				return err

@@ -12,6 +12,7 @@ import (
 	"github.com/openmined/syftfs/perm"
 	"github.com/openmined/syftfs/sync/remote"
 	"github.com/openmined/syftfs/sync/remote/remotetest"
+	"go.etcd.io/bbolt"
 )
 
 // model plays two people who change both datasites at random while requests fail, replies get lost and programs are killed.
@@ -145,7 +146,7 @@ func (m *model) check(seed uint64) {
 		// What was refused because of a version that its owner removed before anybody heard of it stays where it is, and says so.
 		for _, x := range []*person{o, r} {
 			for rel := range x.tree.of(owner) {
-				if s, _, _ := x.State(at(owner, rel)); s == StateRefused && m.w.people[owner].tree.read(at(owner, rel)) == "" {
+				if x.refused(at(owner, rel)) && m.w.people[owner].tree.read(at(owner, rel)) == "" {
 					x.tree.mu.Lock()
 					delete(x.tree.files, at(owner, rel))
 					x.tree.mu.Unlock()
@@ -167,6 +168,15 @@ func (m *model) check(seed uint64) {
 			}
 		}
 	}
+}
+
+// refused reports whether a change of p was refused, whatever else there is to say about p.
+func (x *person) refused(p datasite.Path) (ok bool) {
+	_ = x.Replica.store.view(func(tx *bbolt.Tx) error {
+		_, ok, _ = get[refusal](tx, refuseBucket, p.String())
+		return nil
+	})
+	return ok
 }
 
 func TestModel(t *testing.T) {

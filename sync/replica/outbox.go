@@ -91,7 +91,7 @@ func (r *Replica) takeEvents(ctx context.Context, p Peer, l look, e wire.Events)
 		}
 		outcomes = append(outcomes, out...)
 	}
-	return r.finish(ctx, "events", p, l, func(tx *bbolt.Tx) error {
+	return r.finish("events", p, l, func(tx *bbolt.Tx) error {
 		for _, refused := range e.Refused {
 			if err := r.aside(tx, Aside{Peer: p.User, Name: l.Object.Name, Reason: refused.Error()}); err != nil {
 				return err

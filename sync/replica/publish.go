@@ -201,11 +201,6 @@ func (r *Replica) missing(ctx context.Context, peers []Peer, dir datasite.Path) 
 	return list, nil
 }
 
-// missingAll is missing for the whole datasite: rights may depend on the day, and a peer may be new.
-func (r *Replica) missingAll(ctx context.Context, peers []Peer) ([]owing, error) {
-	return r.missing(ctx, peers, datasite.Path{Owner: r.cfg.Owner})
-}
-
 // sees reports whether changes of p are sent to peer at all. For a rule file that only may be, in part; what goes is decided when
 // it is sent.
 func (r *Replica) sees(ctx context.Context, peer Peer, p datasite.Path) (bool, error) {

@@ -42,7 +42,7 @@ func (r *Replica) pull(ctx context.Context, peers []Peer) error {
 	var errs []error
 	for _, l := range list {
 		p, ok := byUser[l.Peer]
-		if !ok || l.Kind == wire.InboxFolder && !p.Serve || l.Kind == wire.OutboxFolder && !p.Follow {
+		if !ok || p.from(l.Kind) == "" {
 			continue
 		}
 		if err := r.takeMessage(ctx, p, l); err != nil {
@@ -65,20 +65,23 @@ func messageTime(l look) wire.Time {
 
 // takeMessage deals with one message. An error says that it is to be tried again.
 func (r *Replica) takeMessage(ctx context.Context, p Peer, l look) error {
+	if r.cfg.Now().Before(r.later[l.Object.ID]) {
+		return nil
+	}
 	if done, err := r.applied(l); err != nil {
 		return err
 	} else if done {
-		return r.finish(ctx, "doubled", p, l, nil)
+		return r.finish("doubled", p, l, nil)
 	}
 	if from, err := wire.ParseAddress(l.Object.Owner); err != nil || from.User() != p.User {
-		return r.setAside(ctx, p, l, fmt.Errorf("it was put there by %q, not by %s: %w", l.Object.Owner, p.User, wire.ErrForged))
+		return r.setAside(p, l, fmt.Errorf("it was put there by %q, not by %s: %w", l.Object.Owner, p.User, wire.ErrForged))
 	}
 	most := r.cfg.Codec.Limits.Packed
 	if most <= 0 {
 		most = maxPacked
 	}
 	if l.Object.Size > most {
-		return r.setAside(ctx, p, l, fmt.Errorf("it has %d bytes, at most %d are taken: %w", l.Object.Size, most, wire.ErrLimit))
+		return r.setAside(p, l, fmt.Errorf("it has %d bytes, at most %d are taken: %w", l.Object.Size, most, wire.ErrLimit))
 	}
 	var body bytes.Buffer
 	err := remote.Fetch(ctx, r.cfg.Remote, l.Object, most, &body)
@@ -87,24 +90,24 @@ func (r *Replica) takeMessage(ctx context.Context, p Peer, l look) error {
 	case errors.Is(err, remote.NotFound): // taken back, or made one with others; a list still showed it
 		return r.store.update("gone", func(tx *bbolt.Tx) error { return del(tx, lookBucket, string(l.Object.ID)) })
 	case errors.Is(err, remote.Invalid), errors.Is(err, remote.Permission):
-		return r.setAside(ctx, p, l, err)
+		return r.setAside(p, l, err)
 	default:
 		return err
 	}
 	name, err := wire.ParseFile(l.Object.Name)
 	if err != nil {
-		return r.setAside(ctx, p, l, err)
+		return r.setAside(p, l, err)
 	}
 	if l.Kind == wire.InboxFolder {
 		proposal, err := r.cfg.Codec.DecodeProposal(&body, name, p.User, r.cfg.Owner)
 		if err != nil {
-			return r.setAside(ctx, p, l, err)
+			return r.setAside(p, l, err)
 		}
 		return r.takeProposal(ctx, p, l, proposal)
 	}
 	events, err := r.cfg.Codec.DecodeEvents(&body, name, p.User)
 	if err != nil {
-		return r.setAside(ctx, p, l, err)
+		return r.setAside(p, l, err)
 	}
 	return r.takeEvents(ctx, p, l, events)
 }
@@ -131,7 +134,7 @@ func (r *Replica) applied(l look) (done bool, err error) {
 
 // finish ends a message in one transaction with what fn notes about it. A proposal is to be moved to the archive; what lies in an outbox
 // is left to its owner.
-func (r *Replica) finish(_ context.Context, op string, p Peer, l look, fn func(tx *bbolt.Tx) error) error {
+func (r *Replica) finish(op string, p Peer, l look, fn func(tx *bbolt.Tx) error) error {
 	err := r.store.update(op, func(tx *bbolt.Tx) error {
 		if fn != nil {
 			if err := fn(tx); err != nil {
@@ -143,12 +146,7 @@ func (r *Replica) finish(_ context.Context, op string, p Peer, l look, fn func(t
 				return err
 			}
 		}
-		x, _, err := get[exchange](tx, peerBucket, p.User.String())
-		if err != nil {
-			return err
-		}
-		x.Last = r.cfg.Now()
-		if err := put(tx, peerBucket, p.User.String(), x); err != nil {
+		if err := editExchange(tx, p.User, func(x *exchange) { x.Last = r.cfg.Now() }); err != nil {
 			return err
 		}
 		if l.Kind == wire.InboxFolder {
@@ -158,14 +156,17 @@ func (r *Replica) finish(_ context.Context, op string, p Peer, l look, fn func(t
 		}
 		return del(tx, lookBucket, string(l.Object.ID))
 	})
+	if err == nil && l.Kind == wire.InboxFolder {
+		clear(r.later) // one of them may have waited for this
+	}
 	r.live.change(func() {})
 	return err
 }
 
 // setAside ends a message that cannot be taken; it is never tried again.
-func (r *Replica) setAside(ctx context.Context, p Peer, l look, why error) error {
+func (r *Replica) setAside(p Peer, l look, why error) error {
 	r.cfg.Log.Warn("a message is set aside", "op", "pull", "peer", p.User, "err", why)
-	return r.finish(ctx, "aside", p, l, func(tx *bbolt.Tx) error {
+	return r.finish("aside", p, l, func(tx *bbolt.Tx) error {
 		return r.aside(tx, Aside{Peer: p.User, Name: l.Object.Name, Reason: why.Error()})
 	})
 }

@@ -7,6 +7,7 @@ import (
 	"github.com/openmined/syftfs/perm"
 	"github.com/openmined/syftfs/sync/remote"
 	"github.com/openmined/syftfs/sync/wire"
+	"go.etcd.io/bbolt"
 )
 
 // known is what both sides agree on about a file: of ours, what the newest planned message to the event log says; of a peer's, what its
@@ -115,4 +116,30 @@ type refusal struct {
 	State  State     `json:"state"` // StateRefused or StateError
 	Reason string    `json:"reason"`
 	At     time.Time `json:"at"`
+}
+
+// exchange is how it goes with a peer.
+type exchange struct {
+	Last   time.Time `json:"last,omitzero"`    // when a message was put for it or taken from it
+	Outbox int       `json:"outbox,omitempty"` // our messages in its outbox since it was compacted
+	Served bool      `json:"served,omitempty"` // it was noted what it is owed
+	Inbox  remote.ID `json:"inbox,omitempty"`  // the folders of its messages to us that were looked into
+	Events remote.ID `json:"events,omitempty"`
+}
+
+// listed is the folder of that kind that was looked into.
+func (x *exchange) listed(kind wire.FolderKind) *remote.ID {
+	if kind == wire.InboxFolder {
+		return &x.Inbox
+	}
+	return &x.Events
+}
+
+func editExchange(tx *bbolt.Tx, u perm.User, fn func(*exchange)) error {
+	x, _, err := get[exchange](tx, peerBucket, u.String())
+	if err != nil {
+		return err
+	}
+	fn(&x)
+	return put(tx, peerBucket, u.String(), x)
 }

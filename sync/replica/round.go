@@ -86,10 +86,11 @@ func (r *Replica) round(ctx context.Context, whole bool) error {
 	if ends() {
 		return errors.Join(errs...)
 	}
-	if _, err := r.follow(ctx); err != nil {
+	swept, err := r.follow(ctx)
+	if err != nil {
 		errs = append(errs, fmt.Errorf("ask what is new: %w", err))
 	}
-	if !ends() {
+	if !ends() && !swept {
 		due, err := r.sweepDue(whole)
 		if err == nil && due {
 			err = r.sweep(ctx)
@@ -104,6 +105,10 @@ func (r *Replica) round(ctx context.Context, whole bool) error {
 	peers, err := r.cfg.Peers.List(ctx)
 	if err != nil {
 		return errors.Join(append(errs, err)...)
+	}
+	errs = append(errs, r.greet(ctx, peers))
+	if ends() {
+		return errors.Join(errs...)
 	}
 	errs = append(errs, r.pull(ctx, peers))
 	if ends() {

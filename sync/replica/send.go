@@ -4,7 +4,6 @@ import (
 	"context"
 	"errors"
 	"fmt"
-	"time"
 
 	"github.com/openmined/syftfs/perm"
 	"github.com/openmined/syftfs/sync/remote"
@@ -147,17 +146,15 @@ func (r *Replica) arrived(ctx context.Context, m message) error {
 			}
 		}
 		if m.Lane.Kind != wire.LogFolder {
-			x, _, err := get[exchange](tx, peerBucket, m.Lane.Peer.String())
-			if err != nil {
-				return err
-			}
-			x.Last = r.cfg.Now()
-			if m.Lane.Kind == wire.OutboxFolder {
-				if x.Outbox++; len(m.Replaces) > 0 {
-					x.Outbox = 1
+			err := editExchange(tx, m.Lane.Peer, func(x *exchange) {
+				x.Last = r.cfg.Now()
+				if m.Lane.Kind == wire.OutboxFolder {
+					if x.Outbox++; len(m.Replaces) > 0 {
+						x.Outbox = 1
+					}
 				}
-			}
-			if err := put(tx, peerBucket, m.Lane.Peer.String(), x); err != nil {
+			})
+			if err != nil {
 				return err
 			}
 		}
@@ -181,10 +178,4 @@ func (r *Replica) unspool(m message) error {
 		}
 	}
 	return errors.Join(errs...)
-}
-
-// exchange is how it goes with a peer.
-type exchange struct {
-	Last   time.Time `json:"last,omitzero"`
-	Outbox int       `json:"outbox,omitempty"` // our messages in its outbox since it was compacted
 }
