@@ -101,17 +101,15 @@ type thing struct {
 func (s *Submitter) find(name string) (thing, error) {
 	d, err := s.cfg.Drafts.Draft(name)
 	if err == nil {
-		t := thing{id: d.ID, draft: &d, file: d.Script}
-		t.job, t.known = s.job(d.ID)
-		return t, nil
+		return s.drafted(d), nil
 	}
 	if !errors.Is(err, iofs.ErrNotExist) {
 		return thing{}, err
 	}
 	for _, ext := range []string{".py", ".sh"} {
 		if d, err := s.cfg.Drafts.Draft(name + ext); err == nil && d.Script && d.ID.Name == name {
-			t := thing{id: d.ID, draft: &d, beside: true}
-			t.job, t.known = s.job(d.ID)
+			t := s.drafted(d)
+			t.file, t.beside = false, true
 			return t, nil
 		}
 	}
@@ -123,6 +121,15 @@ func (s *Submitter) find(name string) (thing, error) {
 		return thing{}, missing("lookup", name)
 	}
 	return t, nil
+}
+
+// drafted is a draft with what became of it. A job of its name that was submitted from elsewhere while it was a draft is another one.
+func (s *Submitter) drafted(d draft.Draft) thing {
+	t := thing{id: d.ID, draft: &d, file: d.Script}
+	if d.Submitted() {
+		t.job, t.known = s.job(d.ID)
+	}
+	return t
 }
 
 func (s *Submitter) job(id jobs.ID) (jobs.Job, bool) {
@@ -204,8 +211,8 @@ func (s *Submitter) at(t thing) time.Time {
 
 // answer is what the owner's side shows in a job's folder: status, state.yaml, outputs/, logs/.
 func (s *Submitter) answer(ctx context.Context, t thing, sub string) (virtual.Entry, bool) {
-	if t.id.Name == "" && sub != statusName {
-		return virtual.Entry{}, false
+	if sub != statusName && (t.id.Name == "" || t.draft != nil && !t.draft.Submitted()) {
+		return virtual.Entry{}, false // nothing was asked, so nothing is answered
 	}
 	switch sub {
 	case statusName:
@@ -339,8 +346,7 @@ func (s *Submitter) listTop() ([]virtual.Entry, error) {
 	out := []virtual.Entry{s.link()}
 	seen := map[string]bool{}
 	for _, d := range s.cfg.Drafts.Drafts() {
-		t := thing{id: d.ID, draft: &d, file: d.Script}
-		t.job, t.known = s.job(d.ID)
+		t := s.drafted(d)
 		e, err := s.top(d.Name, t)
 		if errors.Is(err, iofs.ErrNotExist) {
 			continue

@@ -2,6 +2,7 @@ package desk
 
 import (
 	"errors"
+	iofs "io/fs"
 	"slices"
 	"strings"
 	"sync"
@@ -11,6 +12,7 @@ import (
 	"time"
 
 	"github.com/openmined/syftfs/fs/datasite"
+	"github.com/openmined/syftfs/fs/virtual"
 	"github.com/openmined/syftfs/jobs"
 )
 
@@ -138,6 +140,47 @@ func TestSubmitterSeesJobsThatWereDelivered(t *testing.T) {
 		s.Moved(jobs.ID{Owner: owner, Submitter: "other@uni.edu"})
 		if !slices.Equal(told, []string{""}) {
 			t.Errorf("told %q", told)
+		}
+	})
+}
+
+// Two clients of one person: while a draft is copied here, a job of its name arrives from the other.
+func TestSubmitterSharesANameWithAnotherClient(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		e := newEngine()
+		s := newSender(t, e, &carrier{})
+		defer s.cfg.Drafts.Close()
+		copyAll(t, s, map[string]string{"job/main.py": "1", "fit.py": "1"})
+		for _, name := range []string{"job", "fit"} {
+			e.set(name, jobs.Done)
+			e.review(name, "state.yaml")
+			e.review(name, "outputs/x")
+		}
+		wait(6 * time.Second)
+		for name, rel := range map[string]string{"job": "job/main.py", "fit": "fit.py"} {
+			st := read(t, s, name+"/status")
+			if !strings.Contains(st, "draft: nothing of it was sent") || !strings.Contains(st, "from elsewhere; rename this one") {
+				t.Errorf("status\n%s", st)
+			}
+			if _, err := s.Lookup(t.Context(), name+"/outputs"); !errors.Is(err, iofs.ErrNotExist) {
+				t.Errorf("the other's outputs: %v", err)
+			}
+			if err := copyFile(s, rel, "2"); err != nil {
+				t.Errorf("writing on: %v", err)
+			}
+		}
+		if err := s.Rename(t.Context(), "job", "job-2"); err != nil {
+			t.Fatal(err)
+		}
+		wait(time.Second)
+		if d, err := s.cfg.Drafts.Draft("job-2"); err != nil || d.Revision != 1 {
+			t.Errorf("renamed: %+v, %v", d, err)
+		}
+		if st := read(t, s, "job/status"); !strings.Contains(st, "done: it has run") {
+			t.Errorf("status\n%s", st)
+		}
+		if o, err := s.Lookup(t.Context(), "job/outputs"); err != nil || o.Kind != virtual.Stored {
+			t.Errorf("outputs: %+v, %v", o, err)
 		}
 	})
 }

@@ -34,6 +34,9 @@ type drafts struct {
 	wg    sync.WaitGroup
 }
 
+// errStopping is what drafts are refused with once they were closed.
+var errStopping = errors.New("the datasite is stopping")
+
 // carrier is what a submitter to a peer needs to know of what carries the jobs there. It is asked while somebody waits: it must be quick.
 type carrier interface {
 	// Sent tells how far the file or folder at p is on its way.
@@ -176,7 +179,7 @@ func (d *drafts) once(find func() *submitter, open func() (*submitter, error), k
 	d.mu.Unlock()
 	switch {
 	case done:
-		return nil, errors.New("the datasite is stopping")
+		return nil, errStopping
 	case s != nil:
 		return s, nil
 	}
