@@ -254,7 +254,7 @@ func (s stage) open(ctx context.Context, it item, target datasite.Path) (io.Read
 	return r, nil
 }
 
-// check compares all bytes with the hash in the name of the collection.
+// check compares all bytes with the hash in the name of the collection. What was damaged here since it was fetched is fetched again.
 func (s stage) check(ctx context.Context, l listing, hash string, target datasite.Path) error {
 	sum := wire.NewCollectionHash()
 	for _, it := range l.items {
@@ -262,8 +262,12 @@ func (s stage) check(ctx context.Context, l listing, hash string, target datasit
 		if err != nil {
 			return err
 		}
-		if err := errors.Join(sum.Add(it.Name, &counter{r: r, ctx: ctx}), r.Close()); err != nil {
+		own := sha256.New()
+		if err := errors.Join(sum.Add(it.Name, io.TeeReader(&counter{r: r, ctx: ctx}, own)), r.Close()); err != nil {
 			return err
+		}
+		if datasite.Hash(own.Sum(nil)) != it.Sum { // our disk is to blame, not the owner
+			return errors.Join(errMoved, os.Remove(s.path(it.Sum)))
 		}
 	}
 	if sum.Sum() != hash {

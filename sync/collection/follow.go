@@ -4,6 +4,7 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"slices"
 
 	"github.com/openmined/syftfs/fs/datasite"
 	"github.com/openmined/syftfs/sync/wire"
@@ -92,6 +93,9 @@ func (c *Collections) take(ctx context.Context, k key, f offer, v wire.Version, 
 	if p.given, err = c.store.given(k); err != nil {
 		return err
 	}
+	if err := c.store.giving(k, p.given, l); err != nil {
+		return err
+	}
 	if err := p.all(ctx, s, l); err != nil {
 		return err
 	}
@@ -121,7 +125,7 @@ func (s *store) keepReceived(op string, k key, r received, given map[string]data
 				return err
 			}
 			for rel, h := range given {
-				if err := put(tx, givenBucket, k.in()+"\x00"+rel, h); err != nil {
+				if err := put(tx, givenBucket, k.in()+"\x00"+rel, []datasite.Hash{h}); err != nil {
 					return err
 				}
 			}
@@ -130,12 +134,29 @@ func (s *store) keepReceived(op string, k key, r received, given map[string]data
 	})
 }
 
-func (s *store) given(k key) (given map[string]datasite.Hash, err error) {
+// given is what lies in the replica of a dataset of a peer's, or may lie there after a crash.
+func (s *store) given(k key) (given map[string][]datasite.Hash, err error) {
 	err = s.view(func(tx *bbolt.Tx) error {
-		given, err = all[datasite.Hash](tx, givenBucket, k.in()+"\x00")
+		given, err = all[[]datasite.Hash](tx, givenBucket, k.in()+"\x00")
 		return err
 	})
 	return given, err
+}
+
+// giving writes down what is about to be put in place of l, beside what was given: after a crash it must not pass for somebody's work.
+func (s *store) giving(k key, given map[string][]datasite.Hash, l listing) error {
+	return s.update("giving", func(tx *bbolt.Tx) error {
+		for _, it := range l.items {
+			if it.Rel == "" || slices.Contains(given[it.Rel], it.Sum) {
+				continue
+			}
+			given[it.Rel] = append(given[it.Rel], it.Sum)
+			if err := put(tx, givenBucket, k.in()+"\x00"+it.Rel, given[it.Rel]); err != nil {
+				return err
+			}
+		}
+		return nil
+	})
 }
 
 // countReceived is how many datasets of the owner of k are known.

@@ -354,4 +354,3 @@ func TestManyFiles(t *testing.T) {
 		t.Errorf("%+v", d)
 	}
 }
-

@@ -21,13 +21,16 @@ type placing struct {
 	c      *Collections
 	from   perm.User // whose files they are
 	target datasite.Path
-	given  map[string]datasite.Hash // what was put in place before, and may be replaced
-	yield  bool                     // what is there and was not given stays; else it is kept under another name
-	edit   func(rel string, r io.ReadCloser) (io.ReadCloser, datasite.Hash, error)
+	given  map[string][]datasite.Hash // what was, or may have been, put in place before, and may be replaced
+	yield  bool                       // what is there and was not given stays; else it is kept under another name
+	edit   editor                     // nil: all is put in place as it came
 
 	done  map[string]datasite.Hash // what is in place now
 	notes []string
 }
+
+// editor gives other bytes for a file of size bytes, with their hash; zero is the hash that it had. It closes what it does not give back.
+type editor func(rel string, size int64, r io.ReadCloser) (io.ReadCloser, datasite.Hash, error)
 
 // tries bounds how often one file is looked at anew because it changed in that moment.
 const tries = 4
@@ -91,7 +94,7 @@ func (p *placing) try(ctx context.Context, s stage, it item, at datasite.Path) e
 		p.done[it.Rel] = sum
 		return nil
 	}
-	if now != (datasite.Hash{}) && now != p.given[it.Rel] {
+	if now != (datasite.Hash{}) && !slices.Contains(p.given[it.Rel], now) {
 		if p.yield {
 			p.notes = append(p.notes, fmt.Sprintf("%q is here and differs; it stays as it is.", it.Rel))
 			return nil
@@ -118,7 +121,7 @@ func (p *placing) open(ctx context.Context, s stage, it item) (io.ReadCloser, da
 	if err != nil || p.edit == nil {
 		return r, it.Sum, err
 	}
-	r, sum, err := p.edit(it.Rel, r)
+	r, sum, err := p.edit(it.Rel, it.Size, r)
 	if sum == (datasite.Hash{}) {
 		sum = it.Sum
 	}
@@ -139,7 +142,7 @@ func (p *placing) rest(ctx context.Context) error {
 		if now == (datasite.Hash{}) {
 			continue
 		}
-		if now != was {
+		if !slices.Contains(was, now) {
 			p.notes = append(p.notes, fmt.Sprintf("%q is no longer part of it; it had been changed here and stays.", rel))
 			continue
 		}

@@ -63,6 +63,7 @@ type part struct {
 	Now  *copied     `json:"now,omitempty"`  // complete, and shared with its readers
 	Next *copied     `json:"next,omitempty"` // being made; its files are in fileBucket
 	Old  []remote.ID `json:"old,omitempty"`  // to be deleted
+	Back bool        `json:"back,omitempty"` // it is being brought back: what is here is not all
 }
 
 // copied is a collection on Drive.
@@ -73,7 +74,7 @@ type copied struct {
 	Files int       `json:"files"`
 }
 
-func (p *part) empty() bool { return p.Now == nil && p.Next == nil && len(p.Old) == 0 }
+func (p *part) empty() bool { return p.Now == nil && p.Next == nil && len(p.Old) == 0 && !p.Back }
 
 // retire makes all that lies on Drive old.
 func (p *part) retire() {
@@ -82,7 +83,7 @@ func (p *part) retire() {
 			p.Old = append(p.Old, c.ID)
 		}
 	}
-	p.Now, p.Next = nil, nil
+	p.Now, p.Next, p.Back = nil, nil, false
 }
 
 func (o *owned) empty() bool {

@@ -35,7 +35,7 @@ func (c *Collections) restore(ctx context.Context, name string) error {
 	if on.any {
 		readers = append([]perm.User{Everyone}, readers...)
 	}
-	notes, err := c.bring(ctx, name, f, readers, nil)
+	notes, _, err := c.bring(ctx, name, f, readers, nil)
 	if err != nil {
 		return err
 	}
@@ -66,24 +66,42 @@ func (c *Collections) forget(name string) error {
 	return err
 }
 
-// restorePrivate brings the private part of an own dataset back from what was kept of it.
+// restorePrivate brings the private part of an own dataset back from what was kept of it. That it was begun is kept: until it is done,
+// what is here does not stand for the whole.
 func (c *Collections) restorePrivate(ctx context.Context, name string) (notes []string, err error) {
 	list, err := c.mine(ctx, name, wire.PrivateFolder)
-	if err != nil || len(list) == 0 {
+	if err != nil {
+		return nil, err
+	}
+	if len(list) == 0 {
+		_, err := c.change("no-backup", name, func(_ *bbolt.Tx, o *owned) error {
+			o.Private.Back = false
+			return nil
+		})
+		return nil, err
+	}
+	if _, err := c.change("restoring", name, func(_ *bbolt.Tx, o *owned) error {
+		o.Private.Back = true
+		return nil
+	}); err != nil {
 		return nil, err
 	}
 	f := list[0]
-	notes, err = c.bring(ctx, name, f, c.owner(), func(rel string, r io.ReadCloser) (io.ReadCloser, datasite.Hash, error) {
-		return c.rehome(name, rel, r)
+	notes, whole, err := c.bring(ctx, name, f, c.owner(), func(rel string, size int64, r io.ReadCloser) (io.ReadCloser, datasite.Hash, error) {
+		return c.rehome(name, rel, size, r)
 	})
 	if err != nil {
 		return notes, err
 	}
 	s, err := c.survey(ctx, c.private(name), wire.PrivateFolder)
-	if err != nil || len(s.files) == 0 {
+	if err != nil {
 		return notes, err
 	}
 	_, err = c.change("restored", name, func(tx *bbolt.Tx, o *owned) error {
+		o.Private.Back = false
+		if !whole {
+			return nil
+		}
 		o.Private.Now = &copied{ID: f.ID, Hash: f.Hash, Local: s.print(), Files: len(s.files)}
 		return del(tx, mineBucket, string(f.ID))
 	})
@@ -91,57 +109,56 @@ func (c *Collections) restorePrivate(ctx context.Context, name string) (notes []
 }
 
 // bring puts a collection of our own in place. What is there and differs stays. A collection that cannot be taken is a note.
-func (c *Collections) bring(ctx context.Context, name string, f offer, readers []perm.User, edit func(string, io.ReadCloser) (io.ReadCloser, datasite.Hash, error)) (notes []string, err error) {
+func (c *Collections) bring(ctx context.Context, name string, f offer, readers []perm.User, edit editor) (notes []string, whole bool, err error) {
 	var no *refusal
 	defer func() {
 		if errors.As(err, &no) {
-			notes, err = []string{fmt.Sprintf("It lies on Drive (%s) and could not be restored: %s", f.ID, no.why)}, nil
+			notes, whole, err = []string{fmt.Sprintf("It lies on Drive (%s) and could not be restored: %s", f.ID, no.why)}, false, nil
 		}
 	}()
 	l, err := c.contents(ctx, f, wire.Version{})
 	if err != nil {
-		return nil, err
+		return nil, false, err
 	}
 	target := c.dir(name, f.Kind)
 	s := c.stage(f.ID)
 	if err := s.fetch(ctx, l, target); err != nil {
-		return nil, err
+		return nil, false, err
 	}
 	if err := s.check(ctx, l, f.Hash, target); err != nil {
-		return nil, err
+		return nil, false, err
 	}
 	if err := c.step("restrict"); err != nil {
-		return nil, err
+		return nil, false, err
 	}
 	if err := c.cfg.Granter.Restrict(ctx, target, readers); err != nil {
-		return nil, err
+		return nil, false, err
 	}
 	p := placing{c: c, from: c.cfg.Owner, target: target, yield: true, edit: edit}
 	if err := p.all(ctx, s, l); err != nil {
-		return nil, err
+		return nil, false, err
 	}
-	return append(l.notes, p.notes...), s.remove()
+	return append(l.notes, p.notes...), true, s.remove()
 }
 
-// maxMetadata bounds private_metadata.yaml, in bytes.
+// maxMetadata bounds what is looked at of a private_metadata.yaml, in bytes. A larger one is none, and left as it is.
 const maxMetadata = 1 << 20
 
 // rehome corrects what in a private part depends on the machine.
-func (c *Collections) rehome(name, rel string, r io.ReadCloser) (io.ReadCloser, datasite.Hash, error) {
-	if rel != metadataFile || c.cfg.Rehome == nil {
+func (c *Collections) rehome(name, rel string, size int64, r io.ReadCloser) (io.ReadCloser, datasite.Hash, error) {
+	if rel != metadataFile || c.cfg.Rehome == nil || size > maxMetadata {
 		return r, datasite.Hash{}, nil
 	}
-	text, err := io.ReadAll(io.LimitReader(r, maxMetadata+1))
+	text, err := io.ReadAll(io.LimitReader(r, maxMetadata))
 	if err = errors.Join(err, r.Close()); err != nil {
 		return nil, datasite.Hash{}, err
 	}
-	if len(text) > maxMetadata {
-		return nil, datasite.Hash{}, refuse("Its %s is larger than %d bytes.", metadataFile, maxMetadata)
+	here, err := c.cfg.Rehome(name, text)
+	if err != nil {
+		c.cfg.Log.Warn("restored as it was: it does not say where it lies", "path", c.private(name).Join(rel).String(), "err", err)
+		here = text
 	}
-	if text, err = c.cfg.Rehome(name, text); err != nil {
-		return nil, datasite.Hash{}, refuse("Its %s cannot be read: %v.", metadataFile, err)
-	}
-	return io.NopCloser(bytes.NewReader(text)), sha256.Sum256(text), nil
+	return io.NopCloser(bytes.NewReader(here)), sha256.Sum256(here), nil
 }
 
 // Restore asks for the private part of an own dataset to be brought back from its backup, if nothing of it is here any more.

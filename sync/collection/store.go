@@ -29,7 +29,7 @@ var (
 	mineBucket  = []byte("mine")  // folder of ours on Drive that no record speaks of: offered
 	otherBucket = []byte("other") // folder of somebody else's: offered
 	gotBucket   = []byte("got")   // key of a peer's dataset: received
-	givenBucket = []byte("given") // key of a peer's dataset, path in it: hash of what was delivered
+	givenBucket = []byte("given") // key of a peer's dataset, path in it: hashes of what was delivered
 )
 
 var buckets = [][]byte{metaBucket, markBucket, ownBucket, fileBucket, mineBucket, otherBucket, gotBucket, givenBucket}

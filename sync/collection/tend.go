@@ -134,7 +134,7 @@ func (c *Collections) publish(ctx context.Context, name string, o owned, content
 			return err
 		}
 		notes = append(notes, s.notes...)
-		if private && len(s.files) == 0 {
+		if private && (p.Back || len(s.files) == 0) {
 			if p.Now != nil { // a backup is for just that: it stays
 				notes = append(notes, "The private part is not here; its backup on Drive stays. Restore it, or delete the backup.")
 				continue
