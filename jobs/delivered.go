@@ -47,6 +47,7 @@ type deliveredJob struct {
 	job       Job
 	submitted bool // something lies in the inbox folder
 	marks     marks
+	moved     bool // Moved told of the answer since, and not of the submission
 }
 
 // marks tell whether something was replaced since.
@@ -92,7 +93,7 @@ func (d *Delivered) Moved(p datasite.Path) (ID, bool) {
 		case id.Name == "":
 			clear(d.read)
 		case ok && dir == (ID{Owner: d.owner, Submitter: d.me}).Review():
-			kept.marks.review, kept.marks.state = mark{}, mark{} // the submission needs no second reading
+			kept.moved = true
 			d.read[id.Name] = kept
 		default:
 			delete(d.read, id.Name)
@@ -159,7 +160,7 @@ func (d *Delivered) Get(id ID) (Job, error) {
 	kept, ok := d.read[id.Name]
 	turn := d.turn
 	d.mu.Unlock()
-	if ok && kept.marks.same(now) {
+	if ok && !kept.moved && kept.marks.same(now) {
 		return kept.job, nil
 	}
 	fresh := deliveredJob{job: Job{ID: id}, marks: now}

@@ -7,12 +7,14 @@ import (
 	iofs "io/fs"
 	"os"
 	"path/filepath"
+	"reflect"
 	"slices"
 	"strings"
 	"testing"
 	"time"
 
 	"github.com/openmined/syftfs/fs/datasite"
+	"pgregory.net/rapid"
 )
 
 // replica is what owen delivered, in a folder; it counts what is opened.
@@ -225,4 +227,47 @@ func TestDeliveredReadsOnce(t *testing.T) {
 	if _, ok := d.Status(id); ok {
 		t.Error("there after it is gone")
 	}
+}
+
+// Whatever was delivered in whatever order: what is kept tells the same as reading anew, once Moved was told.
+func TestDeliveredModel(t *testing.T) {
+	rapid.Check(t, func(rt *rapid.T) {
+		root, err := os.MkdirTemp(t.TempDir(), "")
+		if err != nil {
+			rt.Fatal(err)
+		}
+		r := &replica{dirTree: &dirTree{root: root, feed: newFeed()}, t: t}
+		kept := NewDelivered(r, owen, rachel)
+		for range rapid.IntRange(1, 12).Draw(rt, "steps") {
+			id := job1(rapid.SampledFrom([]string{"a", "b"}).Draw(rt, "job"))
+			p := rapid.SampledFrom([]datasite.Path{
+				id.Inbox().Join(ConfigFile), id.Inbox().Join(RunFile), id.Inbox().Join("code/lib/u.py"), id.Review().Join(StateFile), id.Review().Join("outputs/x"),
+				id.legacy().Join("done"), id.Inbox(), id.Review(),
+			}).Draw(rt, "path")
+			switch how := rapid.SampledFrom([]string{"write", "replace", "remove"}).Draw(rt, "how"); {
+			case how == "remove", p == id.Inbox(), p == id.Review():
+				err = os.RemoveAll(r.host(p))
+			default:
+				body := rapid.SampledFrom([]string{"", pendingYAML, doneYAML, "[", "name: a\nsubmitted_at: '2026-01-01T00:00:42Z'\n"}).Draw(rt, "body")
+				if how == "write" {
+					r.put(p, body)
+				} else {
+					err = r.dirTree.Write(context.Background(), p, []byte(body))
+				}
+			}
+			if err != nil {
+				rt.Fatal(err)
+			}
+			if got, ok := kept.Moved(p); !ok || got != id {
+				rt.Fatalf("%s concerns %+v, %v", p, got, ok)
+			}
+			for _, name := range []string{"a", "b"} {
+				got, gerr := kept.Get(job1(name))
+				want, werr := NewDelivered(r, owen, rachel).Get(job1(name))
+				if (gerr == nil) != (werr == nil) || !reflect.DeepEqual(got, want) {
+					rt.Fatalf("after %s: %+v, %v; anew %+v, %v", p, got, gerr, want, werr)
+				}
+			}
+		}
+	})
 }
