@@ -20,6 +20,7 @@ import (
 type app struct {
 	in       io.Reader
 	out, err io.Writer
+	person   bool // somebody sits at in, and can be asked
 	json     bool
 	datasite string
 }

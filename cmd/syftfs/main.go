@@ -38,7 +38,7 @@ func run() int {
 		<-ctx.Done()
 		stop()
 	}()
-	a := &app{in: os.Stdin, out: os.Stdout, err: os.Stderr}
+	a := &app{in: os.Stdin, out: os.Stdout, err: os.Stderr, person: terminal(os.Stdin)}
 	return a.finish(a.root().ExecuteContext(ctx))
 }
 

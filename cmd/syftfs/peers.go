@@ -168,7 +168,7 @@ func (a *app) peersAccept() *cobra.Command {
 
 // confirm asks on a terminal. Where nobody can be asked, or who is asked does not say yes, it is refused.
 func (a *app) confirm(what string) error {
-	if a.json || !terminal(a.in) {
+	if a.json || !a.person {
 		return &service.Error{Code: service.Unconfirmed, Message: "nothing was done: say --yes, since there is nobody to ask here"}
 	}
 	fmt.Fprintf(a.err, "%s? [y/N] ", clean(what, false))
