@@ -245,9 +245,6 @@ func (s *Service) wish(ctx context.Context, c Caller, op PeerOp, q PeerQuestion)
 		if err != nil && !errors.Is(err, ErrQueued) {
 			return PeerDone{}, refusedWish(op, u, err)
 		}
-		if q.NoWait && s.Syncer != nil {
-			s.Syncer.Poke() // a round carries out what was noted
-		}
 		// Where things stand is asked even of a caller who waits no longer: the wish is noted.
 		peer, known, perr := s.peer(context.WithoutCancel(ctx), u)
 		if perr != nil {
