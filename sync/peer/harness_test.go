@@ -26,10 +26,10 @@ const (
 
 var errCrash = errors.New("crash")
 
-// crasher is a fault seam that fails the step with number at.
+// crasher is a fault seam that fails the step with number at, and each one that many further; 0 fails none.
 type crasher struct {
-	steps, at int
-	ops       map[string]bool
+	steps, at, further int
+	ops                map[string]bool
 }
 
 func (c *crasher) Before(op string) error {
@@ -37,7 +37,8 @@ func (c *crasher) Before(op string) error {
 		c.ops = map[string]bool{}
 	}
 	c.ops[op] = true
-	if c.steps++; c.steps == c.at {
+	if c.steps++; c.at > 0 && c.steps == c.at {
+		c.at += c.further
 		return fmt.Errorf("%s: %w", op, errCrash)
 	}
 	return nil

@@ -17,6 +17,7 @@ const (
 	maxPlaces    = 16  // folders of one peer
 	maxStrangers = 256 // version files of those who are no peers
 	maxWarnings  = 64
+	maxLogged    = 1024 // different warnings that go to the log in one process
 )
 
 // needed is what must be known of an object.
@@ -30,7 +31,7 @@ type Warning struct {
 	Why    string
 }
 
-// Warnings lists what was set aside since the start, the oldest first.
+// Warnings lists what was set aside since the last sweep began, the oldest first.
 func (b *Book) Warnings() []Warning {
 	b.mu.Lock()
 	defer b.mu.Unlock()
@@ -43,12 +44,16 @@ func (b *Book) Warnings() []Warning {
 
 func (b *Book) warn(o remote.Object, why string) {
 	b.mu.Lock()
-	known := slices.ContainsFunc(b.warnings, func(w Warning) bool { return w.Object == o.ID && w.Why == why }) || len(b.warnings) >= maxWarnings
-	if !known {
-		b.warnings = append(b.warnings, Warning{Object: o.ID, Name: o.Name, Owner: o.Owner, Why: why})
+	w := Warning{Object: o.ID, Name: o.Name, Owner: o.Owner, Why: why}
+	if len(b.warnings) < maxWarnings && !slices.Contains(b.warnings, w) {
+		b.warnings = append(b.warnings, w)
+	}
+	logged := b.logged[w] || len(b.logged) >= maxLogged
+	if !logged {
+		b.logged[w] = true
 	}
 	b.mu.Unlock()
-	if !known {
+	if !logged {
 		b.cfg.Log.Warn("an object on Drive is not used", "op", "peers", "name", o.Name, "owner", o.Owner, "why", why)
 	}
 }
@@ -145,10 +150,13 @@ func (b *Book) sweep(ctx context.Context) error {
 	}
 	clear(b.hopeless)
 	clear(b.looked)
+	b.mu.Lock()
+	b.warnings = nil
+	b.mu.Unlock()
 	n := news{gone: map[remote.ID]bool{}, book: true}
 	for _, q := range []remote.Query{
 		{Prefix: requestPrefix, Folders: true, Whose: remote.Others, Want: needed},
-		{Name: versionFile, Files: true, Whose: remote.Others, Want: needed},
+		{Name: versionFile, Files: true, Whose: remote.Others, Want: needed | remote.WithSum},
 	} {
 		for o, err := range remote.All(ctx, b.cfg.Remote, q) {
 			if err != nil {
@@ -202,19 +210,31 @@ func (b *Book) recheck(ctx context.Context, n *news) error {
 	return nil
 }
 
-// passing gives what the caller should try again soon. Anything else that goes wrong on Drive is told with the peer that it concerns or as a
-// warning, so that nobody who shares something odd keeps the others waiting.
+// passing gives what the caller should try again soon: Drive that does not answer, and what fails on this machine. Anything else that goes wrong
+// on Drive is told, so that nobody who shares something odd keeps the others waiting.
 func (b *Book) passing(err error) error {
-	if err == nil {
-		return nil
+	for e := err; e != nil; e = errors.Unwrap(e) {
+		switch x := e.(type) {
+		case *remote.Error:
+			if remote.Temporary(x) {
+				return err
+			}
+			b.warn(remote.Object{}, err.Error())
+			return nil
+		case *wire.Error:
+			b.warn(remote.Object{}, err.Error())
+			return nil
+		case *givenUp:
+			return nil // told already
+		case interface{ Unwrap() []error }:
+			var errs []error
+			for _, each := range x.Unwrap() {
+				errs = append(errs, b.passing(each))
+			}
+			return errors.Join(errs...)
+		}
 	}
-	var de *remote.Error
-	var we *wire.Error
-	if errors.Is(err, context.Canceled) || errors.Is(err, context.DeadlineExceeded) || remote.Temporary(err) || !errors.As(err, &de) && !errors.As(err, &we) {
-		return err
-	}
-	b.warn(remote.Object{}, err.Error())
-	return nil
+	return err
 }
 
 // learn takes in n, and then does what follows from it.
@@ -228,7 +248,9 @@ func (b *Book) learn(ctx context.Context, n *news) error {
 	}
 	stale := map[perm.User]bool{}
 	for _, o := range n.versions {
-		stale[userOf(o.Owner)] = true
+		u := userOf(o.Owner)
+		e, _ := b.get(u)
+		stale[u] = stale[u] || o.SHA256 == "" || o.SHA256 != e.Version.Sum
 	}
 	return errors.Join(append(errs, b.resolve(ctx, stale))...)
 }

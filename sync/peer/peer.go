@@ -81,6 +81,7 @@ type Book struct {
 	mu        sync.Mutex
 	rec       record
 	warnings  []Warning
+	logged    map[Warning]bool
 	strangers map[perm.User]remote.ID // version files of those who are no peers, as they may ask a moment later
 	dropped   int                     // requests that were not kept
 }
@@ -96,7 +97,7 @@ func New(cfg Config) (*Book, error) {
 	if cfg.MaxPending <= 0 {
 		cfg.MaxPending = defaultMaxPending
 	}
-	b := &Book{cfg: cfg, turn: make(chan struct{}, 1), strangers: map[perm.User]remote.ID{},
+	b := &Book{cfg: cfg, turn: make(chan struct{}, 1), strangers: map[perm.User]remote.ID{}, logged: map[Warning]bool{},
 		hopeless: map[perm.User]bool{}, looked: map[perm.User]bool{}}
 	var err error
 	if b.ours, err = wire.ParseVersion(cfg.Version.Client); err != nil {

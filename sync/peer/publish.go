@@ -104,7 +104,7 @@ func (b *Book) publish(ctx context.Context, e *entry) error {
 	}{{wire.InboxFolder, &p.Inbox}, {wire.OutboxFolder, &p.Outbox}} {
 		id, err := b.home(ctx, f.kind, e.Address, b.folders.Ensure)
 		if err == nil {
-			err = b.cfg.Remote.Grant(ctx, id, remote.Grant{Who: string(e.Address), Role: remote.Role(f.kind.SharedAs())})
+			err = b.share(ctx, id, e.Address, remote.Role(f.kind.SharedAs()))
 		}
 		if err != nil {
 			return err
@@ -117,11 +117,20 @@ func (b *Book) publish(ctx context.Context, e *entry) error {
 	return b.edit("pair", e.Address, func(now *entry) { now.Pair = p })
 }
 
+// share grants a role. An address that Drive does not take will not be taken later either.
+func (b *Book) share(ctx context.Context, id remote.ID, a wire.Address, role remote.Role) error {
+	err := b.cfg.Remote.Grant(ctx, id, remote.Grant{Who: string(a), Role: role})
+	if errors.Is(err, remote.Invalid) {
+		return &givenUp{fmt.Errorf("Drive cannot share with %s, is the address right? %w", a, err)}
+	}
+	return err
+}
+
 // shareVersion lets e read our version file, and learns how Drive spells its address, unless its own client already said.
 func (b *Book) shareVersion(ctx context.Context, e *entry) error {
 	id, err := b.ownVersion(ctx, true)
 	if err == nil {
-		err = b.cfg.Remote.Grant(ctx, id, remote.Grant{Who: string(e.Address), Role: remote.CanRead})
+		err = b.share(ctx, id, e.Address, remote.CanRead)
 	}
 	if err != nil || len(e.Theirs) > 0 {
 		return err
@@ -310,12 +319,20 @@ func (b *Book) listed(ctx context.Context, top remote.ID, name string) (remote.I
 		return "", err
 	}
 	slices.SortFunc(files, func(x, y remote.Object) int { return cmp.Or(x.Created.Compare(y.Created), cmp.Compare(x.ID, y.ID)) })
+	var oldest remote.ID
 	for _, o := range files {
-		if _, err := b.cfg.Remote.Stat(ctx, o.ID, 0); err == nil || !errors.Is(err, remote.NotFound) {
-			return o.ID, err
+		_, err := b.cfg.Remote.Stat(ctx, o.ID, 0)
+		switch {
+		case errors.Is(err, remote.NotFound):
+		case err != nil:
+			return "", err
+		case oldest == "":
+			oldest = o.ID
+		default:
+			b.warn(o, "there is an older file of that name, which is used; remove this one")
 		}
 	}
-	return "", nil
+	return oldest, nil
 }
 
 func (b *Book) put(ctx context.Context, id remote.ID, name string, parent remote.ID, body []byte) error {

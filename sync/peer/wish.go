@@ -60,7 +60,7 @@ func (b *Book) noted(r *record, op Op, a wire.Address, force bool) error {
 	if state == StateBlocked && op != OpUnblock && op != OpBlock && op != OpRemove {
 		return ErrBlocked
 	}
-	bad := fmt.Errorf("it is %s: %w", state, ErrState)
+	bad := fmt.Errorf("it is %s; block or remove it: %w", state, ErrState)
 	switch op {
 	case OpRequest:
 		if state == StatePending {
@@ -79,7 +79,7 @@ func (b *Book) noted(r *record, op Op, a wire.Address, force bool) error {
 		}
 	case OpUnblock:
 		if state != StateBlocked {
-			return bad
+			return fmt.Errorf("it is %s, not blocked: %w", state, ErrState)
 		}
 	case OpBlock, OpRemove:
 	default:
@@ -194,7 +194,11 @@ func (b *Book) settle(ctx context.Context, u perm.User) error {
 		b.changed()
 		return nil
 	}
-	never := errors.Is(err, remote.Invalid) || errors.Is(err, errAdmit)
+	var hopeless *givenUp
+	never := errors.As(err, &hopeless)
+	if never {
+		b.warn(remote.Object{Name: string(e.Address)}, fmt.Sprintf("%s is given up: %v", e.Wish.Op, err))
+	}
 	kept := b.edit("failed", e.Address, func(now *entry) {
 		switch {
 		case now.Wish.Seq != e.Wish.Seq:
@@ -208,7 +212,11 @@ func (b *Book) settle(ctx context.Context, u perm.User) error {
 	return errors.Join(err, kept)
 }
 
-var errAdmit = errors.New("what acceptance gives could not be given")
+// givenUp is why a wish can never be carried out, as it stands.
+type givenUp struct{ err error }
+
+func (g *givenUp) Error() string { return g.err.Error() }
+func (g *givenUp) Unwrap() error { return g.err }
 
 // carryOut does each step so that it may be done again.
 func (b *Book) carryOut(ctx context.Context, e entry) error {
@@ -242,7 +250,7 @@ func (b *Book) request(ctx context.Context, e entry) error {
 func (b *Book) accept(ctx context.Context, e entry) error {
 	if b.cfg.Admit != nil {
 		if err := b.cfg.Admit.Admit(ctx, e.Address.User()); err != nil {
-			return fmt.Errorf("%w: %w", errAdmit, err)
+			return &givenUp{fmt.Errorf("give what acceptance gives: %w", err)}
 		}
 	}
 	if err := b.publish(ctx, &e); err != nil {
