@@ -147,7 +147,16 @@ func (r *Replica) sweep(ctx context.Context) error {
 	if err != nil {
 		return err
 	}
+	stale, err := r.staleConflicts(ctx)
+	if err != nil {
+		return err
+	}
 	return r.store.update("sweep", func(tx *bbolt.Tx) error {
+		for _, c := range stale {
+			if err := del(tx, copyBucket, c.Copy.String()); err != nil {
+				return err
+			}
+		}
 		if err := r.forgetSeen(tx, listed); err != nil {
 			return err
 		}
@@ -242,4 +251,23 @@ func (r *Replica) forgetSeen(tx *bbolt.Tx, listed map[remote.ID]bool) error {
 		}
 	}
 	return err
+}
+
+// staleConflicts are those that were noted and whose copy is not there: it was not made in the end.
+func (r *Replica) staleConflicts(ctx context.Context) ([]Conflict, error) {
+	list, err := r.Conflicts()
+	if err != nil {
+		return nil, err
+	}
+	var stale []Conflict
+	for _, c := range list {
+		there, err := r.there(ctx, c.Copy)
+		if err != nil {
+			return nil, err
+		}
+		if !there {
+			stale = append(stale, c)
+		}
+	}
+	return stale, nil
 }

@@ -74,11 +74,10 @@ func (o *offer) order() sent {
 // outcome is what is noted about a file after its offer was dealt with.
 type outcome struct {
 	path    datasite.Path
-	base    *known    // nil: as it was
-	mine    []mine    // what is still unanswered
-	refused string    // the owner did not take our change
-	copy    *Conflict // what was kept beside it
-	aside   string    // why it was not taken
+	base    *known // nil: as it was
+	mine    []mine // what is still unanswered
+	refused string // the owner did not take our change
+	aside   string // why it was not taken
 }
 
 // takeEvents takes what a peer published of its datasite.
@@ -136,7 +135,7 @@ func (r *Replica) takeOffer(ctx context.Context, p Peer, l look, at wire.Time, o
 			return nil, err
 		}
 		v := Versions{Base: base.Hash, Ours: ours, Theirs: o.item.After, Past: o.chain[lastIndex(o.chain, base.Hash)+1:],
-			News: !heard || out.refused != ""}
+			News: !heard && !ok || out.refused != ""}
 		if ok && ours != base.Hash { // what lies here comes from what was sent
 			v.Base = agreed
 		}
@@ -150,7 +149,7 @@ func (r *Replica) takeOffer(ctx context.Context, p Peer, l look, at wire.Time, o
 		case Keep:
 			return all, nil
 		case TakeCopy:
-			out.copy, err = r.keepOurs(ctx, p, at, o.path, ours, o.path)
+			err = r.keepOurs(ctx, p, at, o.path, ours, o.path)
 		}
 		if err == nil {
 			err = r.apply(ctx, p.User, *o.item, ours)
@@ -215,13 +214,14 @@ func lastIndex(list []datasite.Hash, h datasite.Hash) int {
 	return -1
 }
 
-// keepOurs keeps the bytes ours of p under a name that is made from that of like.
-func (r *Replica) keepOurs(ctx context.Context, p Peer, at wire.Time, path datasite.Path, ours datasite.Hash, like datasite.Path) (*Conflict, error) {
-	c := &Conflict{Path: path, Copy: copyName(like, ours, r.cfg.Owner, at.Time()), By: p.User, At: r.cfg.Now()}
-	if err := r.cfg.Tree.Keep(ctx, path, ours, c.Copy); err != nil {
-		return nil, err
+// keepOurs keeps the bytes ours of path under a name that is made from that of like. It is noted first: after a crash nothing tells any more
+// that there was a conflict.
+func (r *Replica) keepOurs(ctx context.Context, p Peer, at wire.Time, path datasite.Path, ours datasite.Hash, like datasite.Path) error {
+	c := Conflict{Path: path, Copy: copyName(like, ours, r.cfg.Owner, at.Time()), By: p.User, At: r.cfg.Now()}
+	if err := r.store.update("copy", func(tx *bbolt.Tx) error { return put(tx, copyBucket, c.Copy.String(), c) }); err != nil {
+		return err
 	}
-	return c, nil
+	return r.cfg.Tree.Keep(ctx, path, ours, c.Copy)
 }
 
 // clear takes out of the way of p what cannot be there together with it: a file in the place of one of its folders, or the files in a
@@ -258,7 +258,7 @@ func (r *Replica) clear(ctx context.Context, peer Peer, at wire.Time, p datasite
 		}
 		out := &outcome{path: q, base: &known{Order: base.Order}}
 		if ours != base.Hash {
-			if out.copy, err = r.keepOurs(ctx, peer, at, q, ours, name); err != nil {
+			if err := r.keepOurs(ctx, peer, at, q, ours, name); err != nil {
 				return nil, err
 			}
 		}
@@ -284,9 +284,6 @@ func (r *Replica) noteOutcome(tx *bbolt.Tx, l look, out *outcome) error {
 	}
 	if out.refused != "" {
 		errs = append(errs, put(tx, refuseBucket, key, refusal{State: StateRefused, Reason: out.refused, At: r.cfg.Now()}))
-	}
-	if out.copy != nil {
-		errs = append(errs, put(tx, copyBucket, out.copy.Copy.String(), *out.copy))
 	}
 	if out.aside != "" {
 		errs = append(errs, r.aside(tx, Aside{Peer: l.Peer, Name: l.Object.Name, Path: key, Reason: out.aside}))
