@@ -289,6 +289,7 @@ func TestNewMachine(t *testing.T) {
 	o.expect("")
 	o.ok(o.sweep())
 	o.expect("pending " + nina + ", accepted " + rachel)
+	old.Admitted = false // by this machine
 	if p := o.peer(rachel); p != old {
 		t.Errorf("\n%+v, was\n%+v", p, old)
 	}

@@ -46,6 +46,8 @@ type Peer struct {
 	Version wire.VersionInfo // zero if it cannot be read
 	Compat  Compat
 	Forced  bool // whatever its version is, it is exchanged with
+
+	Admitted bool // what acceptance gives was given, by this machine
 }
 
 // state is what e is but for its wish; "" is no peer.
@@ -117,7 +119,7 @@ func (b *Book) Get(u perm.User) (Peer, bool) {
 // peer is called with mu held.
 func (b *Book) peer(u perm.User, e *entry) Peer {
 	p := Peer{User: u, Address: e.Address, State: e.wanted(), Queued: e.Wish.Op != "", Version: e.Version.Info, Syftfs: e.Version.Info.Syftfs != "",
-		Compat: Compare(b.cfg.Version.Client, e.Version.Info.Client), Forced: e.Force, TheirInbox: e.Pair.Inbox, TheirOutbox: e.Pair.Outbox}
+		Compat: Compare(b.cfg.Version.Client, e.Version.Info.Client), Forced: e.Force, Admitted: e.Given, TheirInbox: e.Pair.Inbox, TheirOutbox: e.Pair.Outbox}
 	var twins error
 	p.Inbox, twins = b.serving(e, wire.InboxFolder)
 	var err error
