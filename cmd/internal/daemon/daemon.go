@@ -209,7 +209,7 @@ func (s *site) build(c *closers) (err error) {
 	if x := s.exchange; x != nil {
 		c.add("exchange", x.close) // after the mounts are gone, before the journal
 		s.drafts.carrier = x
-		parts.Peers, parts.Exchange, parts.Syncer, parts.Submitters = peerBook{x.book}, x, x.replica, s.drafts
+		parts.Peers, parts.Exchange, parts.Syncer, parts.Submitters = peerBook{x.book, x.wished}, x, x.replica, s.drafts
 	}
 	s.service = service.New(parts)
 	s.desk = s.newDesk(service.Caller{Root: true, Via: "mount"})

@@ -40,6 +40,7 @@ type exchange struct {
 	replica     *replica.Replica
 
 	changed chan struct{} // one slot: who our peers are may have changed
+	wished  chan struct{} // one slot: a wish was noted, and is not carried out
 	stop    context.CancelFunc
 	wg      sync.WaitGroup
 }
@@ -71,8 +72,8 @@ func (s *site) openExchange() (x *exchange, err error) {
 	r := remote.WithRetry(remote.WithLimit(c, remote.Budget{}), remote.Policy{})
 	r = pooled{r, remote.NewPool(r, idsAtOnce)}
 
-	x = &exchange{site: s, changed: make(chan struct{}, 1)}
-	x.book, err = peer.New(peer.Config{Remote: r, Me: s.owner, State: sub["peers"], Admit: peerAdmitter{s}, OnChange: x.peersMoved, Log: s.log,
+	x = &exchange{site: s, changed: make(chan struct{}, 1), wished: make(chan struct{}, 1)}
+	x.book, err = peer.New(peer.Config{Remote: r, Me: s.owner, State: sub["peers"], Admit: peerAdmitter{s}, OnChange: func() { poke(x.changed) }, Log: s.log,
 		Version: wire.VersionInfo{Client: client, MinClient: wire.MinClient, Protocol: wire.Protocol, MinProtocol: wire.MinProtocol, Syftfs: Version}})
 	if err != nil {
 		return nil, err
@@ -108,8 +109,10 @@ func (x *exchange) start() {
 			x.site.problem("the exchange with peers ended", err)
 		}
 	})
-	x.wg.Go(func() { x.followPeers(ctx) })
-	x.peersMoved()
+	x.wg.Go(func() { follow(ctx, x.changed, x.welcome) })
+	x.wg.Go(func() { follow(ctx, x.wished, x.settle) })
+	poke(x.changed)
+	poke(x.wished)
 }
 
 // lastPush is how long the end waits for what was not sent yet. It is sent after the next start otherwise.
@@ -128,34 +131,38 @@ func (x *exchange) close(ctx context.Context) error {
 	return err
 }
 
-// peersMoved is called whenever who our peers are may have changed; it returns at once.
-func (x *exchange) peersMoved() {
+// poke fills a channel of one slot; it returns at once.
+func poke(c chan struct{}) {
 	select {
-	case x.changed <- struct{}{}:
+	case c <- struct{}{}:
 	default:
 	}
 }
 
-// followPeers gives accepted peers their place here: the folder of their datasite, and jobs/ in it.
-func (x *exchange) followPeers(ctx context.Context) {
+// follow does what is due whenever c is filled, until ctx ends. What fails has told of it.
+func follow(ctx context.Context, c <-chan struct{}, do func(context.Context)) {
 	for {
 		select {
 		case <-ctx.Done():
 			return
-		case <-x.changed:
-		}
-		if err := x.welcome(ctx); err != nil && ctx.Err() == nil {
-			x.site.problem("a peer's place in the tree", err)
+		case <-c:
+			do(ctx)
 		}
 	}
 }
 
-func (x *exchange) welcome(ctx context.Context) error {
-	peers, err := x.book.List(ctx)
-	if err != nil {
-		return err
+// settle carries out what is wished for peers. What cannot be done now is done when Drive answers again: the replicator's rounds see to it.
+func (x *exchange) settle(ctx context.Context) {
+	if err := x.book.Settle(ctx); err != nil && ctx.Err() == nil {
+		x.site.log.Info("a wish for a peer waits", "op", "peers", "err", err)
 	}
-	var errs []error
+	x.replica.Poke()
+}
+
+// welcome gives accepted peers their place here: the folder of their datasite, and jobs/ in it.
+func (x *exchange) welcome(ctx context.Context) {
+	peers, err := x.book.List(ctx)
+	errs := []error{err}
 	for _, p := range peers {
 		if p.State != peer.StateAccepted || !p.Follow && !p.Propose {
 			continue
@@ -173,8 +180,10 @@ func (x *exchange) welcome(ctx context.Context) error {
 		sub.watch(x.site.cfg.Mount, func(rel string) { mount.InvalidateVirtual(at, datasite.JobsDir, rel) })
 		mount.InvalidateVirtual(at, datasite.JobsDir, "")
 	}
+	if err := errors.Join(append(errs, x.collections.Regrant(ctx))...); err != nil && ctx.Err() == nil {
+		x.site.problem("a peer's place in the tree", err)
+	}
 	x.replica.Poke()
-	return errors.Join(append(errs, x.collections.Regrant(ctx))...)
 }
 
 // pooled is a Remote that asks for ids many at a time.

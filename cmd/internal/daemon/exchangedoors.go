@@ -15,7 +15,10 @@ import (
 )
 
 // peerBook is the address book as the service wants it.
-type peerBook struct{ *peer.Book }
+type peerBook struct {
+	*peer.Book
+	wished chan struct{} // is filled when something is to be carried out
+}
 
 // List lists what is known.
 func (b peerBook) List(ctx context.Context) ([]service.Peer, error) {
@@ -35,14 +38,18 @@ func (b peerBook) List(ctx context.Context) ([]service.Peer, error) {
 	return list, nil
 }
 
-// Note writes a wish down.
+// Note writes a wish down, and has it carried out.
 func (b peerBook) Note(ctx context.Context, w service.PeerWish) error {
-	return wished(b.Book.Note(ctx, peer.Op(w.Op), w.Address, w.Force))
+	err := wished(b.Book.Note(ctx, peer.Op(w.Op), w.Address, w.Force))
+	if err == nil {
+		poke(b.wished)
+	}
+	return err
 }
 
 // Settle carries a wish out.
 func (b peerBook) Settle(ctx context.Context, w service.PeerWish) error {
-	if err := b.Note(ctx, w); err != nil {
+	if err := wished(b.Book.Note(ctx, peer.Op(w.Op), w.Address, w.Force)); err != nil {
 		return err
 	}
 	if err := b.Book.Settle(ctx); err != nil {
