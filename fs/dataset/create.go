@@ -161,11 +161,11 @@ func (p part) say(name string, body []byte) { p[name] = source{body: body, size:
 
 // place puts a part in place with the rules for it, which are in force before or with the files.
 func place(ctx context.Context, view *guard.View, g *grant.Granter, dir datasite.Path, p part, readers []perm.User) error {
-	own, err := ruledBelow(ctx, g, dir)
+	fresh, err := takesRules(ctx, g, dir)
 	if err != nil {
 		return err
 	}
-	if own {
+	if fresh {
 		p.say(datasite.PubFile, rules(readers))
 	} else if err := g.Restrict(ctx, dir, wholePart, readers); err != nil {
 		return err

@@ -78,11 +78,11 @@ func (s *Sharing) Unshare(ctx context.Context, dir datasite.Path, user perm.User
 
 // Restrict makes readers those who may read what is or will be in dir, and takes it from everybody else. dir need not exist.
 func (s *Sharing) Restrict(ctx context.Context, dir datasite.Path, readers []perm.User) error {
-	own, err := ruledBelow(ctx, s.g, dir)
+	fresh, err := takesRules(ctx, s.g, dir)
 	if err != nil {
 		return err
 	}
-	if own {
+	if fresh {
 		return s.view.Write(ctx, dir.Join(datasite.PubFile), rules(readers))
 	}
 	return s.g.Restrict(ctx, dir, wholePart, readers)
@@ -91,10 +91,10 @@ func (s *Sharing) Restrict(ctx context.Context, dir datasite.Path, readers []per
 // wholePart is the pattern of everything in a part's folder.
 const wholePart = "**"
 
-// ruledBelow reports whether a rule file in dir itself would decide there: no file above it forbids that.
-func ruledBelow(ctx context.Context, g *grant.Granter, dir datasite.Path) (bool, error) {
+// takesRules reports whether a new rule file in dir would decide there: it has none, and no file above it forbids one.
+func takesRules(ctx context.Context, g *grant.Granter, dir datasite.Path) (bool, error) {
 	by, err := g.Governing(ctx, dir)
-	return !(by.Exists && by.Terminal && by.File.Parent() != dir), err
+	return !by.Exists || by.File.Parent() != dir && !by.Terminal, err
 }
 
 // everyone is how the peers' client spells everybody in a list of users.

@@ -138,8 +138,8 @@ func stageName(folder remote.ID) string {
 	return hex.EncodeToString(sum[:16])
 }
 
-// stage holds the files of a collection that are fetched, by their hash. What is there under its hash is whole; what ends in ".part" is
-// continued.
+// stage holds the files of a collection that are fetched, by their hash. One that is too short is continued. Nothing in it is trusted
+// before check: what a crash left is fetched again if it is not what it should be.
 type stage struct {
 	c   *Collections
 	dir string
@@ -163,7 +163,7 @@ func (s stage) fetch(ctx context.Context, l listing, target datasite.Path) error
 		if _, ok := missing[it.Sum.String()]; ok {
 			continue
 		}
-		if _, err := os.Stat(s.path(it.Sum)); err == nil {
+		if st, err := os.Stat(s.path(it.Sum)); err == nil && st.Size() == it.Size {
 			continue
 		}
 		if it.Rel != "" {
@@ -187,16 +187,11 @@ func (s stage) get(ctx context.Context, it item) (err error) {
 	if err := s.c.step("fetch"); err != nil {
 		return err
 	}
-	part := s.path(it.Sum) + ".part"
-	f, err := os.OpenFile(part, os.O_RDWR|os.O_CREATE, 0o600)
+	f, err := os.OpenFile(s.path(it.Sum), os.O_RDWR|os.O_CREATE, 0o600)
 	if err != nil {
 		return err
 	}
-	defer func() {
-		if f != nil {
-			err = errors.Join(err, f.Close())
-		}
-	}()
+	defer func() { err = errors.Join(err, f.Close()) }()
 	h := sha256.New()
 	have, err := io.Copy(h, &counter{r: f, ctx: ctx})
 	if err != nil {
@@ -219,17 +214,7 @@ func (s stage) get(ctx context.Context, it item) (err error) {
 		}
 		return errors.Join(&remote.Error{Op: remote.OpGet, Kind: remote.Unavailable, ID: it.ID, Name: it.Name, Remedy: "other bytes arrived than were sent; it is fetched again"}, err)
 	}
-	if err := f.Sync(); err != nil {
-		return err
-	}
-	err, f = f.Close(), nil
-	if err == nil {
-		err = s.c.step("fetched")
-	}
-	if err == nil {
-		err = os.Rename(part, s.path(it.Sum))
-	}
-	return err
+	return nil
 }
 
 // open gives the bytes of a file that was fetched, or lies in its place below target.

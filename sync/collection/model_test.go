@@ -108,55 +108,61 @@ var story = []func(o, r *site){
 
 // TestCrashes lets each step of the story crash at each of its points in turn, at one site or the other.
 func TestCrashes(t *testing.T) {
-	points := 0
 	values := []string{"1", "2", "2", "2", "3", ""}
 	for n := range story {
 		for _, who := range []perm.User{owen, rachel} {
-			for at := 0; ; at++ {
-				_, o, r := pair(t)
-				for i, step := range story[:n] {
-					step(o, r)
-					settle(t, o, r)
-					_ = i
+			t.Run(fmt.Sprint(n, " ", who), func(t *testing.T) {
+				t.Parallel()
+				points := 0
+				for crashOnce(t, n, who, points, values[n]) {
+					points++
 				}
-				story[n](o, r)
-				left, crashed := at, ""
-				f := fault(func(op string) error {
-					if left--; left == -1 {
-						crashed = op
-						return errFault
-					}
-					return nil
-				})
-				if o.fault = f; who == rachel {
-					o.fault, r.fault = nil, f
+				if t.Logf("%d points", points); points < 2 {
+					t.Error("hardly anything crashed")
 				}
-				settle(t, o, r)
-				if crashed == "" {
-					break
-				}
-				points++
-				own, backups := map[string]string{"a": values[n]}, map[string]string{"a": values[n]}
-				if n == len(story)-1 {
-					own, backups = nil, nil
-				}
-				agreed(t, o, r, own, backups)
-				if d := r.tree.below(owen, "public/syft_datasets/a"); n == len(story)-1 && !cmp.Equal(d, sent("a", "3")) {
-					t.Errorf("what was delivered did not stay: %v", d)
-				}
-				if t.Failed() {
-					t.Fatalf("after a crash of %s at %s in step %d", who, crashed, n)
-				}
-			}
+			})
 		}
 	}
-	if t.Logf("%d points", points); points < 100 {
-		t.Error("hardly anything crashed")
+}
+
+// crashOnce plays the story to its step n, and lets who crash at the point number at of it; false if there is none.
+func crashOnce(t *testing.T, n int, who perm.User, at int, value string) bool {
+	_, o, r := pair(t)
+	for _, step := range story[:n] {
+		step(o, r)
+		settle(t, o, r)
 	}
+	story[n](o, r)
+	left, crashed := at, ""
+	f := fault(func(op string) error {
+		if left--; left == -1 {
+			crashed = op
+			return errFault
+		}
+		return nil
+	})
+	if o.fault = f; who == rachel {
+		o.fault, r.fault = nil, f
+	}
+	settle(t, o, r)
+	last := n == len(story)-1
+	own, backups := map[string]string{"a": value}, map[string]string{"a": value}
+	if last {
+		own, backups = nil, nil
+	}
+	agreed(t, o, r, own, backups)
+	if d := r.tree.below(owen, "public/syft_datasets/a"); last && !cmp.Equal(d, sent("a", "3")) {
+		t.Errorf("what was delivered did not stay: %v", d)
+	}
+	if t.Failed() {
+		t.Fatalf("after a crash at %q", crashed)
+	}
+	return crashed != ""
 }
 
 // TestRestoreCrashes lets the restore on a new machine crash at each of its points in turn.
 func TestRestoreCrashes(t *testing.T) {
+	t.Parallel()
 	for at := 0; ; at++ {
 		w := drive()
 		o := newSite(t, w, owen, rachel)
@@ -199,6 +205,7 @@ func TestRestoreCrashes(t *testing.T) {
 // TestModel does random things to both sides, with a store that fails and lies and programs that crash, and expects them to agree in the
 // end.
 func TestModel(t *testing.T) {
+	t.Parallel()
 	rapid.Check(t, func(rt *rapid.T) {
 		w := drive()
 		o, r := newSite(t, w, owen, rachel, nina), newSite(t, w, rachel, owen)

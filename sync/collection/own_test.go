@@ -332,6 +332,7 @@ func TestLateWords(t *testing.T) {
 
 // TestManyFiles sends and receives ten thousand files, with several at the same time.
 func TestManyFiles(t *testing.T) {
+	t.Parallel()
 	w := drive()
 	o, r := newSite(t, w, owen, rachel), newSite(t, w, rachel, owen)
 	o.edit = func(c *Config) { c.Parallel = 8 }

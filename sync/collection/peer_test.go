@@ -307,11 +307,12 @@ func TestDamage(t *testing.T) {
 	id := o.make(named(wire.CollectionFolder, "d", files), files, rachel)
 	dir := filepath.Join(r.dir, incomingDir, stageName(id))
 	must(t, os.MkdirAll(dir, 0o700))
-	must(t, os.WriteFile(filepath.Join(dir, sum("right").String()+".part"), []byte("wrong"), 0o600))
+	must(t, os.WriteFile(filepath.Join(dir, sum("right").String()), []byte("wron"), 0o600))
 	must(t, r.feed())
 	if err := r.c.Sync(ctx); !errors.Is(err, remote.Unavailable) {
 		t.Fatal(err)
 	}
+	must(t, os.WriteFile(filepath.Join(dir, sum("right").String()), []byte("wrong"), 0o600))
 	must(t, r.c.Sync(ctx))
 	r.has(owen, "d", files)
 }

@@ -32,7 +32,7 @@ func TestRun(t *testing.T) {
 			t.Errorf("%+v", d)
 		}
 		for o.status("", "d").State != Shared {
-			time.Sleep(time.Second)
+			<-time.After(time.Second)
 			synctest.Wait()
 		}
 		if took := time.Since(begun); took < 30*time.Minute || took > 40*time.Minute {
