@@ -53,6 +53,7 @@ type Config struct {
 	Recorder Recorder
 	Memory   Memory
 	Subjects Subjects
+	State    func(datasite.Path) string // where a file is on its way to others; called with locks held. nil: nothing goes anywhere
 	Log      *slog.Logger
 	Now      func() time.Time
 }

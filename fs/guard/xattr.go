@@ -15,6 +15,7 @@ import (
 const (
 	AttrAccess = ownAttrs + "access" // the highest level that the view's identity holds: read, create, write or admin
 	AttrWhy    = ownAttrs + "why"    // the reasons for that level; for the owner, who else holds what
+	AttrState  = ownAttrs + "state"  // for the owner: where the file is on its way to others, as Config.State has it
 
 	ownAttrs = "user.syft."
 )
@@ -31,7 +32,8 @@ func ownAttr(name string) bool { return strings.HasPrefix(name, ownAttrs) }
 // Xattr gives an extended attribute, stored or one of ours; of other kinds than user.* there is none (ENODATA).
 func (v *View) Xattr(ctx context.Context, p datasite.Path, name string) (value []byte, err error) {
 	const op = "getxattr"
-	if p.IsRoot() || !userAttr(name) && name != AttrAccess && name != AttrWhy {
+	state := name == AttrState && v.g.cfg.State != nil
+	if p.IsRoot() || !userAttr(name) && name != AttrAccess && name != AttrWhy && !state {
 		return nil, pathError(op, p, unix.ENODATA) // the kernel itself asks for others, before each write
 	}
 	err = v.mayRead(op, p, func(a actor, e datasite.Entry, d perm.Decision) (err error) {
@@ -40,6 +42,10 @@ func (v *View) Xattr(ctx context.Context, p datasite.Path, name string) (value [
 			value = []byte(d.Level.String())
 		case name == AttrWhy:
 			value, err = v.why(a, p, e.Mode.IsDir(), d.Level)
+		case state && !a.owner:
+			err = pathError(op, p, unix.ENODATA)
+		case state:
+			value = []byte(v.g.cfg.State(p))
 		default:
 			value, err = v.g.tree.Xattr(p, name)
 		}

@@ -172,7 +172,7 @@ func (s *site) open(c *closers) (err error) {
 // build makes every part and connects it; nothing runs yet.
 func (s *site) build(c *closers) (err error) {
 	rules := perm.NewIndex(s.journal.load)
-	s.gate = guard.New(guard.Config{Owner: s.owner, Tree: s.tree, Rules: rules, Recorder: s.journal, Memory: s.journal, Subjects: s.accounts, Log: s.log})
+	s.gate = guard.New(guard.Config{Owner: s.owner, Tree: s.tree, Rules: rules, Recorder: s.journal, Memory: s.journal, Subjects: s.accounts, State: s.sent, Log: s.log})
 	s.accounts.OnChange(func(_, _ account.Account) { s.gate.Turn() })
 	s.view = s.gate.View(datasite.Identity{Subject: s.owner}, nil)
 	s.granter = grant.New(s.view)

@@ -89,8 +89,12 @@ func (x *exchange) Status(ctx context.Context) (service.ExchangeStatus, error) {
 	for _, w := range x.book.Warnings() {
 		st.Aside = append(st.Aside, service.SetAside{Peer: w.Owner, Name: w.Name, Reason: w.Why})
 	}
-	if now.Brake != nil {
-		st.Brake = &service.Brake{Deletions: now.Brake.Deletions, Files: now.Brake.Files, Since: now.Brake.Since}
+	for _, b := range now.Brakes {
+		if st.Brake == nil {
+			st.Brake = &service.Brake{Since: b.Since}
+		}
+		st.Brake.Deletions += b.Deletions
+		st.Brake.Files += b.Files
 	}
 	return st, nil
 }
@@ -146,4 +150,16 @@ func (d *drafts) Drafts(owner perm.User) (service.Drafts, error) {
 		return nil, fmt.Errorf("jobs for %s: %w", owner, iofs.ErrNotExist)
 	}
 	return s.store, nil
+}
+
+// sent is user.syft.state of a file.
+func (s *site) sent(p datasite.Path) string {
+	if s.exchange == nil {
+		return string(replica.StateLocal)
+	}
+	state, _, err := s.exchange.replica.State(p)
+	if err != nil {
+		return string(replica.StateError)
+	}
+	return string(state)
 }
