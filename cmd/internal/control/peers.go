@@ -11,8 +11,8 @@ import (
 	"syscall"
 
 	"github.com/openmined/syftfs/cmd/internal/service"
+	"github.com/openmined/syftfs/fs/datasite"
 	"github.com/openmined/syftfs/fs/virtual"
-	"github.com/openmined/syftfs/perm"
 )
 
 // peersDir holds a folder for each state, and in it one for each peer, with what is known about it. Peers are asked, answered and
@@ -59,7 +59,7 @@ func refuse(errno syscall.Errno, format string, args ...any) error {
 type peerPlace struct {
 	dir  string // of a state
 	name string // as it was typed
-	user perm.User
+	user string // the address in its canonical form
 	file string
 }
 
@@ -80,7 +80,7 @@ func (f *Folder) parsePeer(rel string) (peerPlace, error) {
 		return p, nil
 	}
 	p.name = parts[2]
-	u, err := perm.ParseUser(p.name)
+	u, err := address(p.name)
 	if err != nil || strings.TrimSpace(p.name) != p.name {
 		return p, missing
 	}
@@ -92,6 +92,15 @@ func (f *Folder) parsePeer(rel string) (peerPlace, error) {
 		}
 	}
 	return p, nil
+}
+
+// address reads the name of a peer's folder as that of a datasite.
+func address(name string) (string, error) {
+	p, err := datasite.Parse(name)
+	if err == nil && (p.IsRoot() || p.Rel != "") {
+		err = fmt.Errorf("%q: %w", name, datasite.ErrName)
+	}
+	return string(p.Owner), err
 }
 
 // dirOf is the folder in which a peer stands.
@@ -117,12 +126,12 @@ func (f *Folder) listed(ctx context.Context) ([]service.Peer, error) {
 }
 
 // find gives the peer with that address, and whether there is one.
-func (f *Folder) find(ctx context.Context, u perm.User) (service.Peer, bool, error) {
+func (f *Folder) find(ctx context.Context, u string) (service.Peer, bool, error) {
 	list, err := f.listed(ctx)
 	if err != nil {
 		return service.Peer{}, false, err
 	}
-	i := slices.IndexFunc(list, func(p service.Peer) bool { return p.Address == string(u) })
+	i := slices.IndexFunc(list, func(p service.Peer) bool { return p.Address == u })
 	if i < 0 {
 		return service.Peer{}, false, nil
 	}
@@ -208,7 +217,7 @@ func (f *Folder) openPeer(ctx context.Context, rel string) (virtual.Handle, erro
 	case "":
 		return nil, &iofs.PathError{Op: "open", Path: rel, Err: syscall.EISDIR}
 	case givesTxt:
-		gives, err := f.peers.PeerGives(ctx, owner, service.PeerQuestion{Address: string(p.user)})
+		gives, err := f.peers.PeerGives(ctx, owner, service.PeerQuestion{Address: p.user})
 		if err != nil {
 			return nil, refused(err)
 		}
@@ -230,12 +239,12 @@ func (f *Folder) openPeer(ctx context.Context, rel string) (virtual.Handle, erro
 	return virtual.NewText(e, []byte(service.Visible(text, true)), nil), nil
 }
 
-func exchangeWith(x *service.ExchangeStatus, u perm.User) *service.PeerExchange {
+func exchangeWith(x *service.ExchangeStatus, u string) *service.PeerExchange {
 	if x == nil {
 		return nil
 	}
 	for _, p := range x.Peers {
-		if p.Address == string(u) {
+		if p.Address == u {
 			return &p
 		}
 	}
@@ -281,7 +290,7 @@ func (f *Folder) Mkdir(ctx context.Context, rel string, _ iofs.FileMode) error {
 	case dir != requestedDir:
 		return refuse(syscall.EPERM, fixed)
 	}
-	u, err := perm.ParseUser(name)
+	u, err := address(name)
 	if err != nil {
 		return refuse(syscall.EINVAL, "%v: the name of the folder is the address that is asked", err)
 	}
@@ -320,11 +329,11 @@ func (f *Folder) Rename(ctx context.Context, from, to string) error {
 	case q.dir == p.dir:
 		return nil
 	case q.dir == acceptedDir && p.dir != requestedDir:
-		return wish(ctx, f.peers.PeerAccept, string(p.user))
+		return wish(ctx, f.peers.PeerAccept, p.user)
 	case q.dir == rejectedDir && p.dir == pendingDir:
-		return wish(ctx, f.peers.PeerReject, string(p.user))
+		return wish(ctx, f.peers.PeerReject, p.user)
 	case q.dir == rejectedDir && p.dir == acceptedDir: // the only no that holds for somebody who was let in
-		return wish(ctx, f.peers.PeerBlock, string(p.user))
+		return wish(ctx, f.peers.PeerBlock, p.user)
 	case q.dir == requestedDir:
 		return refuse(syscall.EPERM, "to ask somebody for exchange make the folder %s/%s/ADDRESS", peersDir, requestedDir)
 	case q.dir == pendingDir:
@@ -350,7 +359,7 @@ func (f *Folder) Remove(ctx context.Context, rel string) error {
 	case p.dir == pendingDir:
 		return refuse(syscall.EPERM, "%s asks and needs an answer: mv %s/%s/%[1]s %[2]s/%[4]s/, or %[2]s/%[5]s/", p.name, peersDir, pendingDir, acceptedDir, rejectedDir)
 	}
-	return wish(ctx, f.peers.PeerRemove, string(p.user))
+	return wish(ctx, f.peers.PeerRemove, p.user)
 }
 
 // SetAttr ignores modes and times, which tools set on what they made.
