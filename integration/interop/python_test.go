@@ -140,7 +140,6 @@ type (
 	}
 	datasetShown struct {
 		Name, Owner, Summary, Readme, Shown string
-		Tags                                []string
 		Mock                                map[string]string
 	}
 	datasetList struct {

@@ -58,9 +58,6 @@ class Person:
     def approve_peer(self, email):
         self.client.approve_peer_request(email)
 
-    def reject_peer(self, email):
-        self.client.reject_peer_request(email)
-
     def peers(self):
         peers = self.client.peers
         return {
@@ -70,15 +67,12 @@ class Person:
 
     # Datasets
 
-    def create_dataset(self, name, mock, private, users, summary=None, readme=None, tags=None):
+    def create_dataset(self, name, mock, private, users, summary=None, readme=None):
         dataset = self.client.create_dataset(
             name=name, mock_path=mock, private_path=private, users=users,
-            summary=summary, readme_path=readme, tags=tags,
+            summary=summary, readme_path=readme,
         )
         return self.dataset(dataset)
-
-    def share_dataset(self, name, users):
-        self.client.share_dataset(name, users)
 
     def datasets(self):
         manager = self.client.datasets
@@ -89,7 +83,7 @@ class Person:
 
     def dataset(self, d):
         return {
-            "name": d.name, "owner": d.owner, "summary": d.summary, "tags": d.tags,
+            "name": d.name, "owner": d.owner, "summary": d.summary,
             "mock": {f.name: f.read_text() for f in d.mock_files},
             "readme": d.get_readme() or "",
             "shown": as_text(d._repr_html_()),
@@ -97,10 +91,8 @@ class Person:
 
     # Jobs
 
-    def submit_python_job(self, user, code_path, job_name, dependencies=None, entrypoint=None):
-        self.client.submit_python_job(
-            user, code_path, job_name=job_name, dependencies=dependencies, entrypoint=entrypoint,
-        )
+    def submit_python_job(self, user, code_path, job_name):
+        self.client.submit_python_job(user, code_path, job_name=job_name)
 
     def submit_bash_job(self, user, script, job_name):
         self.client.submit_bash_job(user, script, job_name=job_name)
@@ -118,18 +110,16 @@ class Person:
             "shown": str(j),
         }
 
-    def approve(self, job, reason=None):
-        self.client.jobs[job].approve(reason)
+    def approve(self, job):
+        self.client.jobs[job].approve()
         self.client.sync()
 
-    def reject(self, job, reason=None):
+    def reject(self, job, reason):
         self.client.jobs[job].reject(reason)
         self.client.sync()
 
-    def run(self, share_outputs=False, share_logs=False):
-        self.client.process_approved_jobs(
-            share_outputs_with_submitter=share_outputs, share_logs_with_submitter=share_logs,
-        )
+    def run(self):
+        self.client.process_approved_jobs()
 
     def share(self, job, users):
         j = self.client.jobs[job]
