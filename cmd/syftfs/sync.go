@@ -42,8 +42,8 @@ func (a *app) exchangeShown(st service.ExchangeStatus, head string) error {
 }
 
 func (a *app) syncRelease() *cobra.Command {
-	return &cobra.Command{Use: "release", Short: "Let the deletions go that a brake holds back",
-		Long: "When many files of a datasite are gone here at once, nothing of it is sent any more, and `syftfs status` tells how many: perhaps a disk was not mounted. If they\n" +
+	return &cobra.Command{Use: "release", Short: "Let the deletions go that the brake holds back",
+		Long: "When many published files are deleted at once, nothing is sent any more, and `syftfs status` tells how many: perhaps a disk was not mounted. If they\n" +
 			"were meant to go, release lets exactly these deletions go; else put the files back.",
 		Example: "  syftfs sync release", Args: exactly(0),
 		RunE: func(c *cobra.Command, _ []string) error {

@@ -25,7 +25,7 @@ type Syncer interface {
 	Poke()                                           // a round soon
 	Sync(ctx context.Context) error                  // one whole round now
 	Wait(ctx context.Context, p datasite.Path) error // until p is settled: sent to everybody who may read it, or answered by its owner
-	Release(ctx context.Context) error               // let the deletions go that the brakes hold back now
+	Release(ctx context.Context) error               // let the deletions go that the brake holds back now
 }
 
 // FileState is where a file is on its way.
@@ -57,7 +57,7 @@ type ExchangeStatus struct {
 	Log       int            `json:"log"`             // files in a message on its way to the event log
 	Peers     []PeerExchange `json:"peers"`
 	Aside     []SetAside     `json:"aside"` // messages that are not taken, newest first
-	Brakes    []Brake        `json:"brakes"` // datasites of which nothing is sent
+	Brake     *Brake         `json:"brake,omitempty"`
 	Conflicts int            `json:"conflicts"`
 }
 
@@ -81,11 +81,10 @@ type SetAside struct {
 	At     time.Time `json:"at"`
 }
 
-// Brake says why nothing is sent of a datasite: too many of its files are gone here at once.
+// Brake says why nothing is sent: too many deletions at once.
 type Brake struct {
-	Owner     string    `json:"owner"`
 	Deletions int       `json:"deletions"`
-	Files     int       `json:"files"` // that were exchanged
+	Files     int       `json:"files"` // that are published
 	Since     time.Time `json:"since"`
 }
 
@@ -113,9 +112,6 @@ func (s *Service) exchange(ctx context.Context) (*ExchangeStatus, error) {
 	st.Conflicts = len(conflicts)
 	if st.Peers == nil {
 		st.Peers = []PeerExchange{}
-	}
-	if st.Brakes == nil {
-		st.Brakes = []Brake{}
 	}
 	if st.Aside == nil {
 		st.Aside = []SetAside{}
@@ -170,9 +166,9 @@ func (s *Service) failedRound(ctx context.Context, err error) error {
 	return &Error{Code: NotRunning, Message: fmt.Sprintf("Drive does not answer: %v (what changed here is kept, and is sent when it does)", err), Err: err}
 }
 
-// SyncRelease lets the deletions go that the brakes hold back now, and no more than those.
+// SyncRelease lets the deletions go that the brake holds back now, and no more than those.
 func (s *Service) SyncRelease(ctx context.Context, c Caller, _ struct{}) (ExchangeStatus, error) {
-	if err := s.admin(c, "releasing the brakes"); err != nil {
+	if err := s.admin(c, "releasing the brake"); err != nil {
 		return ExchangeStatus{}, err
 	}
 	st, err := s.exchange(ctx)
@@ -181,14 +177,10 @@ func (s *Service) SyncRelease(ctx context.Context, c Caller, _ struct{}) (Exchan
 		return ExchangeStatus{}, err
 	case st == nil || s.Syncer == nil:
 		return ExchangeStatus{}, noDrive("exchanging")
-	case len(st.Brakes) == 0:
-		return ExchangeStatus{}, &Error{Code: Conflict, Message: "nothing is held back: no brake is on"}
+	case st.Brake == nil:
+		return ExchangeStatus{}, &Error{Code: Conflict, Message: "nothing is held back: the brake is not on"}
 	}
-	var held []string
-	for _, b := range st.Brakes {
-		held = append(held, fmt.Sprintf("%d deletions of %d files of %s", b.Deletions, b.Files, b.Owner))
-	}
-	return audited(s, c, Entry{Action: "sync.release", Target: strings.Join(held, ", ")}, func() (ExchangeStatus, error) {
+	return audited(s, c, Entry{Action: "sync.release", Target: fmt.Sprintf("%d deletions of %d files", st.Brake.Deletions, st.Brake.Files)}, func() (ExchangeStatus, error) {
 		if err := s.Syncer.Release(ctx); err != nil {
 			return ExchangeStatus{}, err
 		}
@@ -264,9 +256,9 @@ func (x ExchangeStatus) Text() string {
 		}
 		row("peer", "%s: %s", p.Address, text)
 	}
-	for _, b := range x.Brakes {
-		row("brake", "%d of %d files of %s are gone here, so since %s nothing of it is sent: put them back, or let the deletions go with `syftfs sync release`",
-			b.Deletions, b.Files, b.Owner, moment(b.Since))
+	if x.Brake != nil {
+		row("brake", "%d of %d published files were deleted here at once, so since %s nothing is sent: put them back, or let the deletions go with `syftfs sync release`",
+			x.Brake.Deletions, x.Brake.Files, moment(x.Brake.Since))
 	}
 	if x.Conflicts > 0 {
 		row("conflicts", "%s: see .syft/conflicts, or `syftfs sync conflicts`", plural(x.Conflicts, "file"))
