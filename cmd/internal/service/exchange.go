@@ -81,10 +81,10 @@ type SetAside struct {
 	At     time.Time `json:"at"`
 }
 
-// Brake says why nothing is sent: too many deletions at once.
+// Brake says why nothing is sent of some datasites: too many of their files are gone here at once.
 type Brake struct {
 	Deletions int       `json:"deletions"`
-	Files     int       `json:"files"` // that are published
+	Files     int       `json:"files"` // that were exchanged
 	Since     time.Time `json:"since"`
 }
 
@@ -257,7 +257,7 @@ func (x ExchangeStatus) Text() string {
 		row("peer", "%s: %s", p.Address, text)
 	}
 	if x.Brake != nil {
-		row("brake", "%d of %d published files were deleted here at once, so since %s nothing is sent: put them back, or let the deletions go with `syftfs sync release`",
+		row("brake", "%d of %d files are gone here at once, so since %s nothing of their datasites is sent: put them back, or let the deletions go with `syftfs sync release`",
 			x.Brake.Deletions, x.Brake.Files, moment(x.Brake.Since))
 	}
 	if x.Conflicts > 0 {

@@ -134,7 +134,7 @@ func TestExchangeInTheStatus(t *testing.T) {
 		t.Fatalf("%+v", st.Exchange)
 	}
 	for _, want := range []string{"drive      local:http://127.0.0.1:8753 as owen@lab.example", "Drive does not answer since", "problem    no route to host",
-		"2 files to send, 1 messages to take, 3 changes without an answer; incompatible version", "40 of 50 published files", "syftfs sync release", "conflicts  1 file:",
+		"2 files to send, 1 messages to take, 3 changes without an answer; incompatible version", "40 of 50 files are gone here", "syftfs sync release", "conflicts  1 file:",
 		"rachel@uni.example: msg_1, ../x,", "the path climbs", "set aside  and 2 more"} {
 		if !strings.Contains(st.Text(), want) {
 			t.Errorf("%q is not in\n%s", want, st.Text())
