@@ -2,8 +2,10 @@ package replica
 
 import (
 	"context"
+	"errors"
 
 	"github.com/openmined/syftfs/fs/datasite"
+	"github.com/openmined/syftfs/perm"
 	"go.etcd.io/bbolt"
 )
 
@@ -28,8 +30,9 @@ func (b Brake) pulls(gone, known int) bool {
 	return gone >= b.Least && (gone >= b.Count || float64(gone) >= b.Share*float64(known))
 }
 
-// braked reports whether sending has to stop because so much of list is gone. It lets go by itself when the files are back.
-func (r *Replica) braked(ctx context.Context, list []wish) (bool, error) {
+// braked reports whether nothing of owner's datasite is to be sent because so much of list is gone. It lets go by itself when the files
+// are back.
+func (r *Replica) braked(ctx context.Context, owner perm.User, list []wish) (stops bool, err error) {
 	gone := 0
 	if len(list) >= r.cfg.Brake.Least {
 		for _, w := range list {
@@ -49,56 +52,57 @@ func (r *Replica) braked(ctx context.Context, list []wish) (bool, error) {
 			}
 		}
 	}
-	stops := false
-	var on, was bool
-	err := r.store.view(func(tx *bbolt.Tx) error {
-		released, _, err := get[int](tx, metaBucket, releasedKey)
-		if err != nil {
+	var was bool
+	var released, files int
+	err = r.store.view(func(tx *bbolt.Tx) (err error) {
+		if released, _, err = get[int](tx, releasedBucket, owner.String()); err != nil {
 			return err
 		}
-		_, on, err = get[Braked](tx, metaBucket, brakeKey)
-		files := count(tx, baseBucket, datasite.Path{Owner: r.cfg.Owner}.String()+"/")
-		stops = r.cfg.Brake.pulls(gone, files) && gone > released
-		was = released > 0
+		_, was, err = get[Braked](tx, brakeBucket, owner.String())
+		files = count(tx, baseBucket, owner.String()+"/")
 		return err
 	})
-	if err != nil || stops == on && !(was && gone == 0) {
+	stops = gone > released && r.cfg.Brake.pulls(gone, files)
+	over := released > 0 && gone == 0
+	if err != nil || stops == was && !over {
 		return stops, err
 	}
 	err = r.store.update("brake", func(tx *bbolt.Tx) error {
-		if !stops {
-			if gone == 0 {
-				if err := del(tx, metaBucket, releasedKey); err != nil {
-					return err
-				}
+		if over {
+			if err := del(tx, releasedBucket, owner.String()); err != nil {
+				return err
 			}
-			return del(tx, metaBucket, brakeKey)
 		}
-		files := count(tx, baseBucket, datasite.Path{Owner: r.cfg.Owner}.String()+"/")
-		return put(tx, metaBucket, brakeKey, Braked{Deletions: gone, Files: files, Since: r.cfg.Now()})
+		if !stops {
+			return del(tx, brakeBucket, owner.String())
+		}
+		return put(tx, brakeBucket, owner.String(), Braked{Owner: owner, Deletions: gone, Files: files, Since: r.cfg.Now()})
 	})
 	if stops {
-		r.cfg.Log.Warn("nothing is sent: very many files are gone; release the brake if that is meant", "op", "push", "gone", gone)
+		r.cfg.Log.Warn("nothing is sent: very many files are gone; release the brake if that is meant", "op", "push", "user", owner)
 	}
 	r.live.change(func() {})
 	return stops, err
 }
 
-// Release lets the deletions go that the brake holds back now, and no more than those.
+// Release lets the deletions go that the brakes hold back now, and no more than those.
 func (r *Replica) Release(ctx context.Context) error {
 	if err := r.take(ctx); err != nil {
 		return err
 	}
 	defer r.give()
 	err := r.store.update("release", func(tx *bbolt.Tx) error {
-		b, ok, err := get[Braked](tx, metaBucket, brakeKey)
-		if err != nil || !ok {
-			return err
+		var on []Braked
+		err := each(tx, brakeBucket, "", func(_ string, b Braked) error {
+			on = append(on, b)
+			return nil
+		})
+		for _, b := range on {
+			if err == nil {
+				err = errors.Join(put(tx, releasedBucket, b.Owner.String(), b.Deletions), del(tx, brakeBucket, b.Owner.String()))
+			}
 		}
-		if err := put(tx, metaBucket, releasedKey, b.Deletions); err != nil {
-			return err
-		}
-		return del(tx, metaBucket, brakeKey)
+		return err
 	})
 	r.live.change(func() {})
 	r.Poke()

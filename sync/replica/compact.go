@@ -21,10 +21,10 @@ func (r *Replica) compact(ctx context.Context, peers []Peer) error {
 		return err
 	}
 	for _, p := range peers {
-		if !p.Serve || p.Outbox == "" {
+		l := lane{Kind: wire.OutboxFolder, Peer: p.User}
+		if !p.Serve || p.Outbox == "" || r.paused(l) {
 			continue
 		}
-		l := lane{Kind: wire.OutboxFolder, Peer: p.User}
 		var x exchange
 		busy := false
 		err := r.store.view(func(tx *bbolt.Tx) (err error) {
@@ -41,7 +41,9 @@ func (r *Replica) compact(ctx context.Context, peers []Peer) error {
 			continue
 		}
 		if err := r.compactOne(ctx, p, l); err != nil {
-			return fmt.Errorf("compact the outbox for %s: %w", p.User, err)
+			if err = r.onlyPeer(l, fmt.Errorf("compact the outbox for %s: %w", p.User, err)); err != nil {
+				return err
+			}
 		}
 	}
 	return nil

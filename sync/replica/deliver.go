@@ -27,14 +27,18 @@ type delivery struct {
 func (r *Replica) deliver(ctx context.Context, peers []Peer) (bool, error) {
 	any := false
 	for _, peer := range peers {
-		if !peer.Serve || peer.Outbox == "" {
+		l := lane{Kind: wire.OutboxFolder, Peer: peer.User}
+		if !peer.Serve || peer.Outbox == "" || r.paused(l) {
 			continue
 		}
 		for most := maxItems; most > 0; {
-			planned, err := r.deliverTo(ctx, peer, most)
+			planned, err := r.deliverTo(ctx, peer, l, most)
 			if unsendable(err) && most > 1 {
 				most /= 2 // until it is known which item it is
 				continue
+			}
+			if err != nil {
+				err = r.onlyPeer(l, err)
 			}
 			if err != nil {
 				return any, err
@@ -46,8 +50,7 @@ func (r *Replica) deliver(ctx context.Context, peers []Peer) (bool, error) {
 	return any, nil
 }
 
-func (r *Replica) deliverTo(ctx context.Context, peer Peer, most int) (bool, error) {
-	l := lane{Kind: wire.OutboxFolder, Peer: peer.User}
+func (r *Replica) deliverTo(ctx context.Context, peer Peer, l lane, most int) (bool, error) {
 	type debt struct {
 		path datasite.Path
 		owed owed

@@ -173,15 +173,14 @@ func (r *Replica) sweep(ctx context.Context) error {
 func (r *Replica) list(ctx context.Context, p Peer, kind wire.FolderKind, listed map[remote.ID]bool) error {
 	folder := p.from(kind)
 	objects, err := remote.Collect(ctx, r.cfg.Remote, remote.Query{Parent: folder, Files: true, Want: objectFields})
-	key := "from/" + string(p.User)
 	if errors.Is(err, remote.NotFound) || errors.Is(err, remote.Permission) {
-		r.live.trouble(key, err.Error())
+		r.live.trouble("list/"+string(p.User), err.Error())
 		return nil
 	}
 	if err != nil {
 		return err
 	}
-	r.live.trouble(key, "")
+	r.live.trouble("list/"+string(p.User), "")
 	return r.store.update("list", func(tx *bbolt.Tx) error {
 		for _, o := range objects {
 			listed[o.ID] = true

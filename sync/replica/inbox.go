@@ -35,7 +35,7 @@ func (r *Replica) takeProposal(ctx context.Context, p Peer, l look, proposal wir
 			return err
 		}
 		if !fits {
-			r.later[l.Object.ID] = until
+			r.later[l.Object.ID] = pause{until: until}
 			return nil
 		}
 	}

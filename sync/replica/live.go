@@ -84,6 +84,12 @@ func (l *live) carries(p datasite.Path) (flying, uploading bool) {
 
 // trouble notes why something does not go on; "" says that it does.
 func (l *live) trouble(key, why string) {
+	l.mu.Lock()
+	same := l.troubles[key] == why
+	l.mu.Unlock()
+	if same {
+		return
+	}
 	l.change(func() {
 		if why == "" {
 			delete(l.troubles, key)

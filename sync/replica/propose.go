@@ -15,10 +15,14 @@ import (
 func (r *Replica) propose(ctx context.Context, peers []Peer) (bool, error) {
 	any := false
 	for _, peer := range peers {
-		if !peer.Propose || peer.TheirInbox == "" || peer.User == r.cfg.Owner {
+		l := lane{Kind: wire.InboxFolder, Peer: peer.User}
+		if !peer.Propose || peer.TheirInbox == "" || r.paused(l) {
 			continue
 		}
-		planned, err := r.proposeTo(ctx, peer)
+		planned, err := r.proposeTo(ctx, peer, l)
+		if err != nil {
+			err = r.onlyPeer(l, err)
+		}
 		if err != nil {
 			return any, err
 		}
@@ -27,8 +31,7 @@ func (r *Replica) propose(ctx context.Context, peers []Peer) (bool, error) {
 	return any, nil
 }
 
-func (r *Replica) proposeTo(ctx context.Context, peer Peer) (bool, error) {
-	l := lane{Kind: wire.InboxFolder, Peer: peer.User}
+func (r *Replica) proposeTo(ctx context.Context, peer Peer, l lane) (bool, error) {
 	if _, busy, err := r.planned(l); err != nil || busy {
 		return false, err
 	}
@@ -49,7 +52,7 @@ func (r *Replica) proposeTo(ctx context.Context, peer Peer) (bool, error) {
 		}
 		return r.proposeSome(ctx, peer, files, &w.path)
 	}
-	if braked, err := r.braked(ctx, list); err != nil || braked {
+	if braked, err := r.braked(ctx, peer.User, list); err != nil || braked {
 		return false, err
 	}
 	return r.proposeSome(ctx, peer, list, nil)

@@ -26,7 +26,7 @@ func (r *Replica) publish(ctx context.Context, peers []Peer) (bool, error) {
 	if err != nil || len(list) == 0 {
 		return false, err
 	}
-	if braked, err := r.braked(ctx, list); err != nil || braked {
+	if braked, err := r.braked(ctx, r.cfg.Owner, list); err != nil || braked {
 		return false, err
 	}
 	return r.publishSome(ctx, peers, list)

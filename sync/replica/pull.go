@@ -11,6 +11,7 @@ import (
 	"slices"
 	"strings"
 	"syscall"
+	"time"
 
 	"github.com/openmined/syftfs/fs/datasite"
 	"github.com/openmined/syftfs/perm"
@@ -45,15 +46,42 @@ func (r *Replica) pull(ctx context.Context, peers []Peer) error {
 		if !ok || p.from(l.Kind) == "" {
 			continue
 		}
-		if err := r.takeMessage(ctx, p, l); err != nil {
-			errs = append(errs, fmt.Errorf("take %s of %s: %w", l.Object.Name, l.Peer, err))
-			if ctx.Err() != nil {
-				break
-			}
+		err := r.takeMessage(ctx, p, l)
+		if err == nil {
+			continue
 		}
+		err = fmt.Errorf("take %s of %s: %w", l.Object.Name, l.Peer, err)
+		if state := (*stateError)(nil); ctx.Err() != nil || errors.As(err, &state) {
+			return errors.Join(append(errs, err)...)
+		}
+		if remote.Temporary(err) {
+			errs = append(errs, err)
+			continue
+		}
+		// Something is wrong here, as a full disk, or with this one: the others go on, and it is tried again later.
+		r.later[l.Object.ID] = pause{r.cfg.Now().Add(r.cfg.Patience), err.Error()}
+		r.cfg.Log.Warn("a message cannot be taken now", "op", "pull", "peer", l.Peer, "err", err)
+	}
+	troubles := map[perm.User]string{}
+	for _, l := range list {
+		if why := r.later[l.Object.ID].why; why != "" {
+			troubles[l.Peer] = why
+		}
+	}
+	for _, p := range peers {
+		r.live.trouble(fromKey(p.User), troubles[p.User])
 	}
 	return errors.Join(errs...)
 }
+
+// pause is why a message is not taken now.
+type pause struct {
+	until time.Time
+	why   string // "": it waits for an earlier one
+}
+
+// fromKey is what the trouble of taking a peer's messages is noted under.
+func fromKey(u perm.User) string { return "from/" + string(u) }
 
 func messageTime(l look) wire.Time {
 	name, err := wire.ParseFile(l.Object.Name)
@@ -65,9 +93,10 @@ func messageTime(l look) wire.Time {
 
 // takeMessage deals with one message. An error says that it is to be tried again.
 func (r *Replica) takeMessage(ctx context.Context, p Peer, l look) error {
-	if r.cfg.Now().Before(r.later[l.Object.ID]) {
+	if r.cfg.Now().Before(r.later[l.Object.ID].until) {
 		return nil
 	}
+	delete(r.later, l.Object.ID)
 	if done, err := r.applied(l); err != nil {
 		return err
 	} else if done {

@@ -70,7 +70,8 @@ type Replica struct {
 
 	bodies map[remote.ID][]byte // of messages that were just planned; for who has the turn
 
-	later map[remote.ID]time.Time // proposals that wait for an earlier one, and until when; for who has the turn
+	later  map[remote.ID]pause  // messages that are not taken now; for who has the turn
+	resend map[string]time.Time // lanes that fail for good, and when they are tried again; for who has the turn
 
 	live live
 }
@@ -96,7 +97,8 @@ func New(cfg Config) (*Replica, error) {
 	if err != nil {
 		return nil, errors.Join(fmt.Errorf("open replica: %w", err), s.close())
 	}
-	r := &Replica{cfg: cfg, store: s, reader: reader, turn: make(chan struct{}, 1), poke: make(chan struct{}, 1), bodies: map[remote.ID][]byte{}, later: map[remote.ID]time.Time{}}
+	r := &Replica{cfg: cfg, store: s, reader: reader, turn: make(chan struct{}, 1), poke: make(chan struct{}, 1), bodies: map[remote.ID][]byte{}, later: map[remote.ID]pause{},
+		resend: map[string]time.Time{}}
 	r.stopped, r.stop = context.WithCancel(context.Background())
 	r.live.init()
 	if err := r.begin(); err != nil {

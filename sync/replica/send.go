@@ -28,9 +28,12 @@ func (r *Replica) send(ctx context.Context, peers []Peer) error {
 	for _, m := range list {
 		if m.Lane == logLane {
 			if err := r.sendOne(ctx, m, Peer{}); err != nil {
-				return err
+				errs = append(errs, err)
 			}
 		}
+	}
+	if m, waits, err := r.planned(logLane); err != nil || waits && !m.Put {
+		return errors.Join(append(errs, err)...)
 	}
 	byUser := map[perm.User]Peer{}
 	for _, p := range peers {
@@ -77,6 +80,9 @@ func (r *Replica) sendOne(ctx context.Context, m message, peer Peer) error {
 		r.live.trouble(key, why)
 		return nil
 	}
+	if r.paused(m.Lane) {
+		return nil
+	}
 	name, body := m.name(), r.bodies[m.Object]
 	if body == nil && !m.Put {
 		if body, err = r.encode(m, true); err != nil {
@@ -99,9 +105,23 @@ func (r *Replica) sendOne(ctx context.Context, m message, peer Peer) error {
 		// An id that this account was not given, as after a change of the account: it was never used, so another one may be drawn.
 		return errors.Join(fmt.Errorf("send %s: %w", m.Lane, err), r.redraw(ctx, m))
 	}
-	r.live.trouble(key, err.Error())
-	return fmt.Errorf("send %s: %w", m.Lane, err)
+	return r.onlyPeer(m.Lane, fmt.Errorf("send %s: %w", m.Lane, err))
 }
+
+// onlyPeer is what err of a lane means for the round: nothing if it concerns only that peer, as when its folder is gone or no longer shared. Then
+// it is noted, and the lane is tried again later.
+func (r *Replica) onlyPeer(l lane, err error) error {
+	if l == logLane || !(errors.Is(err, remote.NotFound) || errors.Is(err, remote.Permission) || errors.Is(err, remote.Invalid)) {
+		return err
+	}
+	r.live.trouble(l.String(), err.Error())
+	r.resend[l.String()] = r.cfg.Now().Add(r.cfg.Patience)
+	r.cfg.Log.Warn("nothing can be sent to a peer", "op", "push", "peer", l.Peer, "err", err)
+	return nil
+}
+
+// paused reports whether a lane is not to be tried yet.
+func (r *Replica) paused(l lane) bool { return r.cfg.Now().Before(r.resend[l.String()]) }
 
 // name is the message's name on Drive.
 func (m message) name() wire.FileName {

@@ -187,12 +187,9 @@ func (r *Replica) Status(ctx context.Context) (Status, error) {
 	s.Log = lanes[logLane.String()]
 	err = r.store.view(func(tx *bbolt.Tx) error {
 		s.Waiting = count(tx, wantBucket, "")
-		b, ok, err := get[Braked](tx, metaBucket, brakeKey)
+		err := each(tx, brakeBucket, "", func(_ string, b Braked) error { s.Brakes = append(s.Brakes, b); return nil })
 		if err != nil {
 			return err
-		}
-		if ok {
-			s.Brake = &b
 		}
 		incoming := map[perm.User]int{}
 		err = each(tx, lookBucket, "", func(_ string, l look) error { incoming[l.Peer]++; return nil })
@@ -207,8 +204,10 @@ func (r *Replica) Status(ctx context.Context) (Status, error) {
 					ps.Problem = why
 				}
 			}
-			if why := trouble["from/"+string(p.User)]; why != "" {
-				ps.Problem = why
+			for _, key := range []string{"list/" + string(p.User), fromKey(p.User)} {
+				if why := trouble[key]; why != "" {
+					ps.Problem = why
+				}
 			}
 			s.Peers = append(s.Peers, ps)
 		}

@@ -32,7 +32,7 @@ type Status struct {
 	Log     int         // files in a message on its way to the event log
 	Peers   []PeerState // in the order of their addresses
 	Aside   []Aside     // newest first, at most 100
-	Brake   *Braked     // sending has stopped
+	Brakes  []Braked    // datasites of which nothing is sent
 }
 
 // PeerState is how the exchange with one peer goes.
@@ -55,10 +55,11 @@ type Aside struct {
 	At     time.Time
 }
 
-// Braked says why nothing is sent.
+// Braked says why nothing is sent of a datasite: so much of it is gone here.
 type Braked struct {
+	Owner     perm.User
 	Deletions int
-	Files     int // that are published
+	Files     int // that were exchanged
 	Since     time.Time
 }
 

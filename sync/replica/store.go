@@ -23,7 +23,7 @@ type store struct {
 
 // The buckets. A pair is an address, a NUL and the rest.
 var (
-	metaBucket   = []byte("meta")   // feed, restored, brake, released
+	metaBucket   = []byte("meta")   // see below
 	baseBucket   = []byte("base")   // path: known
 	wantBucket   = []byte("want")   // path: want
 	mineBucket   = []byte("mine")   // path: []mine
@@ -40,18 +40,20 @@ var (
 	refuseBucket = []byte("refuse") // path: refusal
 	dataBucket   = []byte("data")   // path that collections were not told about
 	peerBucket   = []byte("peers")  // peer: exchange
+	brakeBucket  = []byte("brake")  // owner of a datasite: Braked
+
+	releasedBucket = []byte("released") // owner of a datasite: so many deletions may go
 )
 
 var buckets = [][]byte{metaBucket, baseBucket, wantBucket, mineBucket, owedBucket, hadBucket, lanesBucket, lastBucket, lookBucket, seenBucket,
-	moveBucket, doomedBucket, asideBucket, copyBucket, refuseBucket, dataBucket, peerBucket}
+	moveBucket, doomedBucket, asideBucket, copyBucket, refuseBucket, dataBucket, peerBucket,
+	brakeBucket, releasedBucket}
 
 // The keys of metaBucket.
 const (
 	intakeKey   = "intake"   // number of the newest change of the journal that was taken in
 	feedKey     = "feed"     // remote.Token
 	restoredKey = "restored" // true: the state on Drive was looked at once
-	brakeKey    = "brake"    // Braked
-	releasedKey = "released" // so many deletions may go
 	sweptKey    = "swept"    // time of the last good sweep
 )
 
@@ -121,15 +123,24 @@ func (s *store) update(op string, fn func(tx *bbolt.Tx) error) error {
 		return s.step(op)
 	})
 	if err != nil {
-		return fmt.Errorf("replica state: %s: %w", op, err)
+		return &stateError{op, err}
 	}
 	return nil
 }
 
+// stateError says that our own state cannot be read or written, so that nothing can go on.
+type stateError struct {
+	op  string
+	err error
+}
+
+func (e *stateError) Error() string { return fmt.Sprintf("replica state: %s: %v", e.op, e.err) }
+func (e *stateError) Unwrap() error { return e.err }
+
 // view reads one state.
 func (s *store) view(fn func(tx *bbolt.Tx) error) error {
 	if err := s.db.View(fn); err != nil {
-		return fmt.Errorf("replica state: %w", err)
+		return &stateError{"read", err}
 	}
 	return nil
 }

@@ -223,7 +223,7 @@ func TestBrake(t *testing.T) {
 	r.light(t)
 	o.tree.remove(t, at(owen, "d/1"))
 	o.light(t)
-	if st, err := o.Status(context.Background()); err != nil || st.Brake != nil {
+	if st, err := o.Status(context.Background()); err != nil || len(st.Brakes) != 0 {
 		t.Fatalf("one deletion: %+v, %v", st, err)
 	}
 	kept := map[string]string{}
@@ -235,18 +235,22 @@ func TestBrake(t *testing.T) {
 	o.light(t)
 	r.light(t)
 	st, err := o.Status(context.Background())
-	if err != nil || st.Brake == nil || st.Brake.Deletions != 59 || st.Brake.Files != 60 {
-		t.Fatalf("brake: %+v, %v", st.Brake, err)
+	if err != nil || len(st.Brakes) != 1 || st.Brakes[0] != (Braked{owen, 59, 60, st.Brakes[0].Since}) {
+		t.Fatalf("brake: %+v, %v", st.Brakes, err)
 	}
 	if n := len(r.tree.of(owen)); n != 60 {
 		t.Errorf("rachel has %d files", n)
 	}
 	r.has(t, at(owen, "other"), "x")
+	// What is sent of another datasite does not release it.
+	o.tree.write(t, at(rachel, "to rachel"), "x")
+	o.light(t)
+	o.is(t, at(rachel, "to rachel"), StateProposed)
 	// It survives a restart, and lets go when the files are back.
 	o.restart(t)
 	o.light(t)
-	if st, err = o.Status(context.Background()); err != nil || st.Brake == nil {
-		t.Fatalf("brake after a restart: %+v, %v", st.Brake, err)
+	if st, err = o.Status(context.Background()); err != nil || len(st.Brakes) != 1 {
+		t.Fatalf("brake after a restart: %+v, %v", st.Brakes, err)
 	}
 	for rel := range kept {
 		if strings.HasPrefix(rel, "d/") {
@@ -256,8 +260,8 @@ func TestBrake(t *testing.T) {
 	o.light(t)
 	r.light(t)
 	r.has(t, at(owen, "other"), "y")
-	if st, err = o.Status(context.Background()); err != nil || st.Brake != nil {
-		t.Fatalf("brake after the files are back: %+v, %v", st.Brake, err)
+	if st, err = o.Status(context.Background()); err != nil || len(st.Brakes) != 0 {
+		t.Fatalf("brake after the files are back: %+v, %v", st.Brakes, err)
 	}
 	o.tree.remove(t, at(owen, "d"))
 	o.light(t)
