@@ -49,18 +49,17 @@ type Granter interface {
 // Everyone in a call of Granter is everybody.
 const Everyone perm.User = "*"
 
-// Peer is somebody whom we exchange with.
+// Peer is an accepted peer.
 type Peer struct {
 	Address wire.Address // as it is spelled on Drive
 	Version wire.Version // of its client; zero: not known
-	Serve   bool         // datasets are shared with it, if the rules let it read them
-	Follow  bool         // its datasets are taken
 }
 
-// Peers knows whom we exchange with, and where our own things lie. sync/peer fits it, but for the type of List.
+// Peers knows whom we exchange with, and where our own things lie. sync/peer fits it, but for Accepted.
 type Peers interface {
-	// List is what is known without asking Drive.
-	List(ctx context.Context) ([]Peer, error)
+	// Accepted lists the accepted peers, whatever their version is, from what is known on this machine. Whom it leaves out loses what
+	// everybody may read.
+	Accepted(ctx context.Context) ([]Peer, error)
 	// Spell is how u is written on Drive.
 	Spell(u perm.User) wire.Address
 	// Home gives a folder of our own, made if there is none: wire.TopFolder (peer is "") is asked for.

@@ -3,7 +3,6 @@ package collection
 import (
 	"context"
 	"errors"
-	"fmt"
 	"slices"
 
 	"github.com/openmined/syftfs/fs/datasite"
@@ -18,8 +17,8 @@ func (c *Collections) follow(ctx context.Context, k key) error {
 	if err != nil {
 		return err
 	}
-	peer := peers[k.Owner]
-	if !peer.Follow {
+	peer, ok := peers[k.Owner]
+	if !ok {
 		return nil // no longer: the copies stay as they are
 	}
 	list, err := c.store.offers(otherBucket, func(f offered) bool { return f.Owner == k.Owner && f.Tag == k.Name && f.Kind == wire.CollectionFolder })
@@ -47,15 +46,6 @@ func (c *Collections) follow(ctx context.Context, k key) error {
 		}
 		r.Withdrawn, r.Refused, r.Why = false, "", ""
 		return c.store.keepReceived("offered", k, r, nil)
-	}
-	if !known {
-		n, err := c.store.countReceived(k)
-		if err != nil {
-			return err
-		}
-		if n >= c.cfg.Limits.Sets {
-			return fmt.Errorf("%s offers more than %d datasets: %w", k.Owner, c.cfg.Limits.Sets, wire.ErrLimit)
-		}
 	}
 	err = c.take(ctx, k, f, peer.Version, &r)
 	var no *refusal
@@ -157,15 +147,4 @@ func (s *store) giving(k key, given map[string][]datasite.Hash, l listing) error
 		}
 		return nil
 	})
-}
-
-// countReceived is how many datasets of the owner of k are known.
-func (s *store) countReceived(k key) (n int, err error) {
-	err = s.view(func(tx *bbolt.Tx) error {
-		return each(tx, gotBucket, string(k.Owner)+"\x00", func(string, received) error {
-			n++
-			return nil
-		})
-	})
-	return n, err
 }

@@ -180,7 +180,23 @@ func (n *news) mark(k key) {
 	}
 }
 
-// read picks what is about collections. Folders by anybody but a peer that we follow are nothing.
+// count is how many collections of owner's there are with those of n.
+func (n *news) count(known map[remote.ID]key, owner perm.User) int {
+	sum := 0
+	for id, k := range known {
+		if _, again := n.put[id]; k.Owner == owner && !again {
+			sum++
+		}
+	}
+	for _, f := range n.put {
+		if f.Owner == owner {
+			sum++
+		}
+	}
+	return sum
+}
+
+// read picks what is about collections. Folders by anybody but an accepted peer are nothing.
 func (c *Collections) read(ctx context.Context, changes []remote.Change) (news, error) {
 	n := news{put: map[remote.ID]offered{}, mine: map[remote.ID]offered{}}
 	known, err := c.folders()
@@ -203,9 +219,9 @@ func (c *Collections) read(ctx context.Context, changes []remote.Change) (news, 
 		if !ok {
 			continue
 		}
-		if o.Mine || f.Owner == c.cfg.Owner {
-			if _, ok := known[ch.ID]; !ok {
-				f.Owner = ""
+		_, old := known[ch.ID]
+		if f.Owner == "" {
+			if !old {
 				n.mine[ch.ID] = f
 			}
 			n.mark(key{Name: f.Tag})
@@ -216,9 +232,14 @@ func (c *Collections) read(ctx context.Context, changes []remote.Change) (news, 
 				return n, err
 			}
 		}
-		if peers[f.Owner].Follow && f.Kind == wire.CollectionFolder {
+		if _, ok := peers[f.Owner]; !ok || f.Kind != wire.CollectionFolder {
+			continue
+		}
+		if k := (key{f.Owner, f.Tag}); old || n.count(known, f.Owner) < c.cfg.Limits.Sets {
 			n.put[ch.ID] = f
-			n.mark(key{f.Owner, f.Tag})
+			n.mark(k)
+		} else {
+			c.live.trouble(k, fmt.Errorf("%s offers more than %d datasets; this one is left out: %w", f.Owner, c.cfg.Limits.Sets, wire.ErrLimit))
 		}
 	}
 	return n, nil
@@ -252,18 +273,22 @@ func (c *Collections) folders() (map[remote.ID]key, error) {
 	return known, err
 }
 
-// collectionOf reads a folder on Drive. Its owner is who owns it there, whatever its name says; a name that no datasite can hold is no
-// collection.
+// collectionOf reads a folder on Drive. Its owner is who owns it there, "" for us; a name that no datasite can hold is no collection.
 func collectionOf(o remote.Object) (offered, bool) {
 	f, err := wire.ParseFolder(o.Name)
 	if err != nil || f.Kind != wire.CollectionFolder && f.Kind != wire.PrivateFolder {
 		return offered{}, false
 	}
+	found := offered{Kind: f.Kind, Tag: f.Tag, Hash: f.Hash, At: later(o.Created, o.Modified)}
+	if o.Mine {
+		return found, true
+	}
 	owner, err := wire.ParseAddress(o.Owner)
 	if err != nil {
 		return offered{}, false
 	}
-	return offered{Kind: f.Kind, Owner: owner.User(), Tag: f.Tag, Hash: f.Hash, At: later(o.Created, o.Modified)}, true
+	found.Owner = owner.User()
+	return found, true
 }
 
 func later(a, b time.Time) time.Time {
@@ -273,13 +298,13 @@ func later(a, b time.Time) time.Time {
 	return a
 }
 
-// peers are those whom we exchange with.
+// peers are the accepted ones.
 type peers map[perm.User]Peer
 
 func (c *Collections) peers(ctx context.Context) (peers, error) {
-	list, err := c.cfg.Peers.List(ctx)
+	list, err := c.cfg.Peers.Accepted(ctx)
 	if err != nil {
-		return nil, fmt.Errorf("list peers: %w", err)
+		return nil, fmt.Errorf("accepted peers: %w", err)
 	}
 	m := peers{}
 	for _, p := range list {

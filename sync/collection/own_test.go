@@ -300,6 +300,43 @@ func TestAdopt(t *testing.T) {
 	}
 }
 
+// TestQuickerClient: a syft-client on the same tree makes the collection too, before we see it or after.
+func TestQuickerClient(t *testing.T) {
+	for _, before := range []bool{true, false} {
+		o := newSite(t, drive(), owen, rachel)
+		o.sync()
+		f := public("d", "1", false)
+		make := func() { o.make(f.Name, f.Files, nina) }
+		if before {
+			make()
+		}
+		o.write(study("d", "1"))
+		o.permit("d", rachel)
+		must(t, o.c.Sync(ctx))
+		if !before {
+			make()
+		}
+		o.sync()
+		o.sync()
+		o.want(public("d", "1", false, string(nina), string(rachel)))
+		if d := o.status("", "d"); len(d.Notes) > 0 {
+			t.Errorf("%+v", d)
+		}
+	}
+}
+
+// TestFlatCopies: what a syft-client lays beside a file when it restores is no news.
+func TestFlatCopies(t *testing.T) {
+	o := newSite(t, drive(), owen)
+	o.write(study("d", "1"))
+	o.write(map[string]string{"public/syft_datasets/d/extra.csv": "x\n1"})
+	o.sync()
+	o.want(public("d", "1", false))
+	if d := o.status("", "d"); len(d.Notes) > 0 {
+		t.Errorf("%+v", d)
+	}
+}
+
 // TestDeletedOnDrive: a collection that somebody deleted there comes back.
 func TestDeletedOnDrive(t *testing.T) {
 	w := drive()

@@ -236,6 +236,34 @@ func TestWhose(t *testing.T) {
 	r.has(nina, "p", nil)
 }
 
+// TestManySets: nobody fills our state with offers.
+func TestManySets(t *testing.T) {
+	_, o, r := pair(t)
+	r.edit = func(c *Config) { c.Limits.Sets = 2 }
+	r.restart()
+	files := map[string]string{"dataset.yaml": "name: d\n"}
+	for _, tag := range []string{"a", "b", "c", "d"} {
+		o.make(named(wire.CollectionFolder, tag, files), files, rachel)
+	}
+	for range 2 {
+		r.sync()
+		r.sweep()
+	}
+	st, err := r.c.Status(ctx)
+	must(t, err)
+	delivered := 0
+	for _, d := range st.Datasets {
+		if d.State == Delivered {
+			delivered++
+		} else if !strings.Contains(d.Problem, "more than 2") {
+			t.Errorf("%+v", d)
+		}
+	}
+	if delivered != 2 || len(st.Datasets) != 4 {
+		t.Errorf("%+v", st)
+	}
+}
+
 // TestTwins: of several files with one name the oldest counts, of several versions the newest.
 func TestTwins(t *testing.T) {
 	_, o, r := pair(t)

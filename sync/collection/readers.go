@@ -75,9 +75,7 @@ func (c *Collections) byRules(ctx context.Context, files []file, peers peers) (a
 	}
 	named := maps.Clone(a.readers)
 	for u, p := range peers {
-		if p.Serve {
-			a.readers[u] = []string{string(p.Address)}
-		}
+		a.readers[u] = []string{string(p.Address)}
 	}
 	for u := range a.readers {
 		all, err := c.mayRead(ctx, u, files)

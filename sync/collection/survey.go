@@ -36,6 +36,7 @@ type file struct {
 type survey struct {
 	files []file
 	hash  string // as it stands in the name of the collection
+	twins []file // bear the name of one of files, and are not sent
 	notes []string
 }
 
@@ -75,21 +76,20 @@ func (c *Collections) list(ctx context.Context, dir datasite.Path, kind wire.Fol
 	slices.SortFunc(s.files, func(a, b file) int {
 		return cmp.Or(strings.Compare(a.Name, b.Name), cmp.Compare(strings.Count(a.Path.Rel, "/"), strings.Count(b.Path.Rel, "/")), strings.Compare(a.Path.Rel, b.Path.Rel))
 	})
-	var twins, odd []string
+	var odd []string
 	kept := s.files[:0]
 	for _, f := range s.files {
 		rel := strings.TrimPrefix(f.Path.Rel, dir.Rel+"/")
 		if _, err := wire.CollectionPath(f.Name, wire.Version{}); err != nil {
 			odd = append(odd, rel)
 		} else if n := len(kept); n > 0 && kept[n-1].Name == f.Name {
-			twins = append(twins, rel)
+			s.twins = append(s.twins, f)
 		} else {
 			kept = append(kept, f)
 		}
 	}
 	s.files = kept
 	s.note("not sent, as hidden files are read by nobody", hidden)
-	s.note("not sent, as another file of the same name is, and folders do not travel; give each a name of its own", twins)
 	s.note("not sent, as no other system takes the name; rename it", odd)
 	s.note("not in the backup of the private part, which takes no folders; put it into an archive at the top", deep)
 	return s, nil
@@ -135,7 +135,27 @@ func (c *Collections) survey(ctx context.Context, dir datasite.Path, kind wire.F
 		kept = append(kept, f)
 	}
 	s.files, s.hash = kept, sum.Sum()
-	return s, nil
+	return s, c.noteTwins(ctx, dir, &s)
+}
+
+// noteTwins tells of the files that are not sent because another one of their name is, unless they are the same.
+func (c *Collections) noteTwins(ctx context.Context, dir datasite.Path, s *survey) error {
+	hashes := map[string]datasite.Hash{}
+	for _, f := range s.files {
+		hashes[f.Name] = f.Hash
+	}
+	var lost []string
+	for _, f := range s.twins {
+		h, err := c.now(ctx, f.Path)
+		if err != nil {
+			return err
+		}
+		if h != hashes[f.Name] {
+			lost = append(lost, strings.TrimPrefix(f.Path.Rel, dir.Rel+"/"))
+		}
+	}
+	s.note("not sent, as another file of the same name is, and folders do not travel; give each a name of its own", lost)
+	return nil
 }
 
 // counter counts what is read, until ctx ends.

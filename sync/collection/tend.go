@@ -273,9 +273,6 @@ func (c *Collections) alive(ctx context.Context, bucket []byte, list []offer) ([
 			return nil, err
 		}
 		now, ok := collectionOf(o)
-		if now.Owner == c.cfg.Owner && o.Mine {
-			now.Owner = ""
-		}
 		if err == nil && ok && now.Owner == f.Owner && now.Tag == f.Tag && now.Kind == f.Kind {
 			left = append(left, offer{f.ID, now})
 			continue
@@ -289,13 +286,20 @@ func (c *Collections) alive(ctx context.Context, bucket []byte, list []offer) ([
 }
 
 // strays takes collections of this dataset that were made elsewhere from everybody, so that nobody mixes them up, and says that they are
-// there. They may hold what is nowhere else, so they are not deleted.
+// there. They may hold what is nowhere else, so they are not deleted, but for what is the same as ours: whoever reads that goes on reading.
 func (c *Collections) strays(ctx context.Context, name string) (notes []string, err error) {
 	list, err := c.mine(ctx, name, wire.CollectionFolder)
 	if err != nil {
 		return nil, err
 	}
 	for _, f := range list {
+		twin, err := c.twin(ctx, name, f)
+		if err != nil {
+			return nil, err
+		}
+		if twin {
+			continue
+		}
 		on, err := c.onDrive(ctx, f.ID)
 		if errors.Is(err, remote.NotFound) {
 			continue
@@ -316,6 +320,29 @@ func (c *Collections) strays(ctx context.Context, name string) (notes []string, 
 		notes = append(notes, fmt.Sprintf("Another collection of it, of %s, lies on Drive (%s). It is no longer shared; delete it there if you do not need it.", f.At.UTC().Format("2006-01-02 15:04"), f.ID))
 	}
 	return notes, nil
+}
+
+// twin makes f old if it holds just what our own collection does, as when a syft-client on the same tree was quicker than the feed.
+func (c *Collections) twin(ctx context.Context, name string, f offer) (bool, error) {
+	o, _, err := c.store.owned(name)
+	if err != nil || o.Public.Now == nil || o.Public.Now.Hash != f.Hash {
+		return false, err
+	}
+	s, err := c.survey(ctx, c.mock(name), wire.CollectionFolder)
+	if err != nil || s.hash != f.Hash {
+		return false, err
+	}
+	if same, err := c.holds(ctx, f.ID, s); err != nil || !same {
+		return false, err
+	}
+	if err := c.takeReaders(ctx, name, f.ID, s); err != nil {
+		return false, err
+	}
+	_, err = c.change("twin", name, func(tx *bbolt.Tx, o *owned) error {
+		o.Public.Old = append(o.Public.Old, f.ID)
+		return markWith(tx, key{Name: name}, false)
+	})
+	return true, err
 }
 
 // owner is who holds every right on the own parts.

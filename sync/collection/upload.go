@@ -275,6 +275,9 @@ func (c *Collections) denied(ctx context.Context, name string) (map[perm.User]bo
 // adopt takes a collection that was made elsewhere, or by a state that was lost, and holds just what s says. If there is none, those who
 // read the newest one that is there become readers by the rules: they have it.
 func (c *Collections) adopt(ctx context.Context, name string, kind wire.FolderKind, s survey) (owned, error) {
+	if err := c.look(ctx, wire.FolderName{Kind: kind, Tag: name, Hash: s.hash}); err != nil {
+		return owned{}, err
+	}
 	list, err := c.mine(ctx, name, kind)
 	if err != nil {
 		return owned{}, err
@@ -302,26 +305,57 @@ func (c *Collections) adopt(ctx context.Context, name string, kind wire.FolderKi
 			return o, err
 		}
 	}
-	o, _, err := c.store.owned(name)
-	if err != nil || len(list) == 0 || kind == wire.PrivateFolder {
-		return o, err
+	if len(list) > 0 && kind == wire.CollectionFolder {
+		if err := c.takeReaders(ctx, name, list[0].ID, s); err != nil {
+			return owned{}, err
+		}
 	}
-	on, err := c.onDrive(ctx, list[0].ID)
+	o, _, err := c.store.owned(name)
+	return o, err
+}
+
+// look asks for folders of just this name: a syft-client on the same tree may have made one a moment ago.
+func (c *Collections) look(ctx context.Context, name wire.FolderName) error {
+	found, err := remote.Collect(ctx, c.cfg.Remote, remote.Query{Name: name.String(), Whose: remote.Mine, Folders: true, Want: remote.WithOwner | remote.WithTimes})
 	if err != nil {
-		return o, err
+		return err
+	}
+	known, err := c.folders()
+	if err != nil {
+		return err
+	}
+	n := news{mine: map[remote.ID]offered{}}
+	for _, o := range found {
+		if _, ok := known[o.ID]; !ok {
+			if f, ok := collectionOf(o); ok {
+				n.mine[o.ID] = f
+			}
+		}
+	}
+	if len(n.mine) == 0 {
+		return nil
+	}
+	return c.store.update("look", n.write)
+}
+
+// takeReaders makes those who read another collection of a dataset its readers by the rules, too.
+func (c *Collections) takeReaders(ctx context.Context, name string, folder remote.ID, s survey) error {
+	on, err := c.onDrive(ctx, folder)
+	if err != nil {
+		return err
 	}
 	peers, err := c.peers(ctx)
 	if err != nil {
-		return o, err
+		return err
 	}
 	rules, err := c.byRules(ctx, s.files, peers)
 	if err != nil {
-		return o, err
+		return err
 	}
-	m := merge{c: c, name: name, id: list[0].ID, files: s.files}
+	m := merge{c: c, name: name, id: folder, files: s.files}
 	if on.any && !rules.any {
 		if _, err := m.follow(ctx, Everyone, anybody, true); err != nil {
-			return o, err
+			return err
 		}
 	}
 	for _, u := range slices.Sorted(maps.Keys(on.readers)) {
@@ -329,10 +363,10 @@ func (c *Collections) adopt(ctx context.Context, name string, kind wire.FolderKi
 			continue
 		}
 		if _, err := m.follow(ctx, u, u, true); err != nil {
-			return o, err
+			return err
 		}
 	}
-	return o, nil
+	return nil
 }
 
 // holds reports whether the folder holds exactly the files of s.

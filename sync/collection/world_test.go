@@ -249,8 +249,8 @@ type book struct {
 	top  remote.ID
 }
 
-func (b *book) List(context.Context) ([]Peer, error) { return b.list, nil }
-func (b *book) Spell(u perm.User) wire.Address       { return wire.Address(u) }
+func (b *book) Accepted(context.Context) ([]Peer, error) { return b.list, nil }
+func (b *book) Spell(u perm.User) wire.Address           { return wire.Address(u) }
 func (b *book) Home(ctx context.Context, kind wire.FolderKind, peer perm.User) (remote.ID, error) {
 	if b.top != "" {
 		return b.top, nil
@@ -265,7 +265,7 @@ func (b *book) Home(ctx context.Context, kind wire.FolderKind, peer perm.User) (
 
 func peersOf(users ...perm.User) (list []Peer) {
 	for _, u := range users {
-		list = append(list, Peer{Address: wire.Address(u), Serve: true, Follow: true})
+		list = append(list, Peer{Address: wire.Address(u)})
 	}
 	return list
 }
