@@ -214,9 +214,7 @@ func (s *site) build(c *closers) (err error) {
 	s.service = service.New(parts)
 	s.desk = s.newDesk(service.Caller{Root: true, Via: "mount"})
 	s.folder = control.New(string(s.owner)+" (owner)", s.service, service.NewExplainer(s.service, s.view, ""), time.Now)
-	if s.exchange != nil {
-		s.folder.WithExchange(s.service)
-	}
+	s.folder.WithExchange(s.service)
 	return nil
 }
 

@@ -180,7 +180,7 @@ func (x *exchange) welcome(ctx context.Context) {
 		sub.watch(x.site.cfg.Mount, func(rel string) { mount.InvalidateVirtual(at, datasite.JobsDir, rel) })
 		mount.InvalidateVirtual(at, datasite.JobsDir, "")
 	}
-	if err := errors.Join(append(errs, x.collections.Regrant(ctx))...); err != nil && ctx.Err() == nil {
+	if err := errors.Join(append(errs, x.collections.Regrant(ctx))...); err != nil && ctx.Err() == nil && !errors.Is(err, errStopping) {
 		x.site.problem("a peer's place in the tree", err)
 	}
 	x.replica.Poke()
@@ -223,19 +223,22 @@ func (b replicaPeers) List(ctx context.Context) ([]replica.Peer, error) {
 // datasetPeers are the peers as the datasets want them.
 type datasetPeers struct{ *peer.Book }
 
-// List gives what is known of each.
-func (b datasetPeers) List(ctx context.Context) ([]collection.Peer, error) {
-	all, err := b.Book.List(ctx)
+// Accepted lists the accepted ones, whatever their version is.
+func (b datasetPeers) Accepted(ctx context.Context) ([]collection.Peer, error) {
+	all, err := b.List(ctx)
 	if err != nil {
 		return nil, err
 	}
 	var list []collection.Peer
 	for _, p := range all {
+		if p.State != peer.StateAccepted {
+			continue
+		}
 		v, err := wire.ParseVersion(p.Version.Client)
 		if err != nil {
 			v = wire.Version{} // not known
 		}
-		list = append(list, collection.Peer{Address: p.Address, Version: v, Serve: p.Serve, Follow: p.Follow})
+		list = append(list, collection.Peer{Address: p.Address, Version: v})
 	}
 	return list, nil
 }

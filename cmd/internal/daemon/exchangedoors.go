@@ -49,13 +49,28 @@ func (b peerBook) Note(ctx context.Context, w service.PeerWish) error {
 
 // Settle carries a wish out.
 func (b peerBook) Settle(ctx context.Context, w service.PeerWish) error {
-	if err := wished(b.Book.Note(ctx, peer.Op(w.Op), w.Address, w.Force)); err != nil {
+	if w.Op == service.PeerOpRequest {
+		return wished(b.Request(ctx, w.Address, w.Force))
+	}
+	u, err := perm.ParseUser(w.Address)
+	if err != nil {
 		return err
 	}
-	if err := b.Book.Settle(ctx); err != nil {
-		return fmt.Errorf("%w: %w", service.ErrQueued, err)
+	switch w.Op {
+	case service.PeerOpAccept:
+		err = b.Accept(ctx, u, w.Force)
+	case service.PeerOpReject:
+		err = b.Reject(ctx, u)
+	case service.PeerOpBlock:
+		err = b.Block(ctx, u)
+	case service.PeerOpUnblock:
+		err = b.Unblock(ctx, u)
+	case service.PeerOpRemove:
+		err = b.Remove(ctx, u)
+	default:
+		err = fmt.Errorf("no such wish for a peer: %q: %w", w.Op, iofs.ErrInvalid)
 	}
-	return nil
+	return wished(err)
 }
 
 // wished gives the errors of wishes the names that the service knows.
@@ -125,8 +140,10 @@ func (x *exchange) Sent(p datasite.Path) desk.Transit {
 		return desk.Transit{State: string(replica.StateError), Reason: err.Error()}
 	}
 	t := desk.Transit{State: string(state), Reason: reason}
-	if st, err := x.replica.Status(context.Background()); err == nil {
-		t.Offline = st.Offline
+	if state == replica.StateQueued || state == replica.StateLocal {
+		if st, err := x.replica.Status(context.Background()); err == nil {
+			t.Offline = st.Offline
+		}
 	}
 	return t
 }
