@@ -36,9 +36,20 @@ type Config struct {
 
 // Drive says through which Drive the datasite exchanges with peers.
 type Drive struct {
-	At    string   `yaml:"at"`    // "" none; google; or the address of a server that speaks Drive v3, as http://127.0.0.1:8753
-	Poll  Duration `yaml:"poll"`  // between two questions for what is new
-	Sweep Duration `yaml:"sweep"` // between two looks at everything
+	At    string   `yaml:"at"`              // "" none; google; or the address of a server that speaks Drive v3, as http://127.0.0.1:8753
+	Poll  Duration `yaml:"poll,omitempty"`  // between two questions for what is new; default 5 s, 1 s of a server that is not Google's
+	Sweep Duration `yaml:"sweep,omitempty"` // between two looks at everything; default 15 min
+}
+
+// Every is how often is asked for what is new.
+func (d Drive) Every() time.Duration {
+	switch {
+	case d.Poll != 0:
+		return time.Duration(d.Poll)
+	case d.At == Google:
+		return 5 * time.Second
+	}
+	return time.Second
 }
 
 // Google is the real service, in Drive.At.
@@ -110,8 +121,7 @@ func (d Duration) MarshalYAML() (any, error) { return time.Duration(d).String(),
 func Default(email, home string) Config {
 	return Config{
 		Email: email, Mount: filepath.Join(home, "SyftBox"), Backing: filepath.Join(home, "SyftBox_"+email), Durability: "fsync", Locks: "local",
-		Drive: Drive{Poll: Duration(5 * time.Second), Sweep: Duration(15 * time.Minute)},
-		Jobs:  Jobs{Settle: Duration(2 * time.Second), BareSettle: Duration(5 * time.Second)},
+		Jobs: Jobs{Settle: Duration(2 * time.Second), BareSettle: Duration(5 * time.Second)},
 		Limits: Limits{Timeout: Duration(300 * time.Second), Memory: 4 << 30, Processes: 256, ResultBytes: 1 << 30, ResultFiles: 10_000,
 			LogBytes: 10 << 20},
 	}
