@@ -4,7 +4,6 @@ import (
 	"context"
 	"errors"
 	iofs "io/fs"
-	"time"
 
 	"github.com/openmined/syftfs/fs/datasite"
 	"github.com/openmined/syftfs/perm"
@@ -127,32 +126,4 @@ func (a *arrival) removeFolder(ctx context.Context, d datasite.Path) error {
 		return err
 	}
 	return a.aside(ctx, datasite.Change{Op: datasite.OpRemove, Path: d, Before: before})
-}
-
-// writing reports whether somebody has the file at p open for writing.
-func (o *openFiles) writing(p datasite.Path) (found bool) {
-	o.each(func(f *File) { found = found || f.acc != unix.O_RDONLY && !f.gone && f.path == p })
-	return found
-}
-
-// idle waits until nobody has the file at p open for writing, as long as most.
-func (o *openFiles) idle(ctx context.Context, p datasite.Path, most time.Duration) {
-	ctx, cancel := context.WithTimeout(ctx, most)
-	defer cancel()
-	for {
-		o.mu.Lock()
-		if o.left == nil {
-			o.left = make(chan struct{})
-		}
-		left := o.left
-		o.mu.Unlock()
-		if !o.writing(p) {
-			return
-		}
-		select {
-		case <-left:
-		case <-ctx.Done():
-			return
-		}
-	}
 }

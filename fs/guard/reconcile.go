@@ -18,32 +18,41 @@ func (g *Guard) Reconcile(ctx context.Context) (changed int, err error) {
 		g.cfg.Log.Warn("cannot remove all leftovers", "op", "sweep", "err", err)
 	}
 	r := recovery{g: g, ctx: ctx}
-	own := datasite.Path{Owner: g.cfg.Owner}
-	// What is gone comes first: a removed path takes along what is known below it.
-	if err := r.gone(own); err != nil {
-		return r.changed, err
-	}
-	if err = r.folder(own, time.Time{}); err == nil && r.changed > 0 {
+	if err = r.all(); err == nil && r.changed > 0 {
 		err = g.flush(ctx)
 	}
 	return r.changed, err
 }
 
-// recovery is one run of Reconcile.
+// recovery records what was done behind our back.
 type recovery struct {
 	g       *Guard
 	ctx     context.Context
 	changed int
+
+	// beside is set while this program itself changes the tree: what it recorded with the same stamp is believed, and what it is about to
+	// record is left to it.
+	beside bool
+	busy   func(datasite.Path) // told what was left; set with beside
 }
 
-// gone records as removed what was known and is not there, or is something else now.
-func (r *recovery) gone(own datasite.Path) error {
+// all compares the own datasite and the replicas.
+func (r *recovery) all() error {
+	// What is gone comes first: a removed path takes along what is known below it.
+	if err := r.gone(datasite.Path{}); err != nil {
+		return err
+	}
+	return r.folder(datasite.Path{}, time.Time{})
+}
+
+// gone records as removed what was known at under and below it and is not there, or is something else now.
+func (r *recovery) gone(under datasite.Path) error {
 	g := r.g
 	if g.cfg.Memory == nil {
 		return nil
 	}
 	var gone []datasite.Path // Memory may be in a transaction while it calls: nothing is written before it is done
-	err := g.cfg.Memory.EachKnown(own, func(p datasite.Path, k datasite.Known) error {
+	err := g.cfg.Memory.EachKnown(under, func(p datasite.Path, k datasite.Known) error {
 		e, err := g.tree.Stat(p)
 		if absent(err) || err == nil && !e.Mode.IsRegular() && !placed(e, k) {
 			gone = append(gone, p)
@@ -87,8 +96,10 @@ func (r *recovery) folder(p datasite.Path, whole time.Time) error {
 		return err
 	}
 	for _, e := range list {
-		q := p.Join(e.Name)
+		q, err := p.Child(e.Name)
 		switch {
+		case err != nil, p.IsRoot() && !e.Mode.IsDir():
+			continue // at the top, what is no datasite
 		case e.Mode.IsDir():
 			sub := whole
 			if k := r.g.known(q); placed(e, k) {
@@ -97,7 +108,7 @@ func (r *recovery) folder(p datasite.Path, whole time.Time) error {
 			err = r.folder(q, sub)
 		case e.Mode.IsRegular():
 			var same bool
-			if same, err = r.g.asKnown(r.ctx, q, e, whole); err == nil && !same {
+			if same, err = r.asKnown(q, e, whole); err == nil && !same {
 				err = r.path(q, whole)
 			}
 		}
@@ -111,22 +122,22 @@ func (r *recovery) folder(p datasite.Path, whole time.Time) error {
 // asKnown reports whether the file is provably what was last recorded: by its stamp, or by its hash where the stamp is the
 // same but proves nothing. Without a hash it counts as changed. A file that is not known by itself is if it came with a
 // folder that was placed at the time whole.
-func (g *Guard) asKnown(ctx context.Context, p datasite.Path, e datasite.Entry, whole time.Time) (bool, error) {
-	if g.cfg.Memory == nil {
+func (r *recovery) asKnown(p datasite.Path, e datasite.Entry, whole time.Time) (bool, error) {
+	if r.g.cfg.Memory == nil {
 		return false, nil
 	}
-	k, ok := g.cfg.Memory.Known(p)
+	k, ok := r.g.cfg.Memory.Known(p)
 	switch {
 	case !ok:
 		return e.Stamp.CTime.Before(whole), nil
 	case !sameStamp(k.Stamp, e.Stamp):
 		return false, nil
-	case k.Stamp.Same(e.Stamp):
+	case r.beside, k.Stamp.Same(e.Stamp):
 		return true, nil
 	case k.Hash == (datasite.Hash{}):
 		return false, nil
 	}
-	h, err := g.hashOf(ctx, p, e)
+	h, err := r.g.hashOf(r.ctx, p, e)
 	if errors.Is(err, datasite.ErrStale) {
 		return false, nil
 	}
@@ -139,6 +150,10 @@ func (r *recovery) path(p datasite.Path, whole time.Time) error {
 	var n news
 	err := func() error {
 		defer g.locks.lock(exclusive(p))()
+		if r.beside && g.files.writing(p) {
+			r.busy(p)
+			return nil
+		}
 		e, err := g.tree.Stat(p)
 		if err != nil && !absent(err) {
 			return err
@@ -147,7 +162,7 @@ func (r *recovery) path(p datasite.Path, whole time.Time) error {
 			By: datasite.Identity{Subject: g.cfg.Owner}, Origin: datasite.OriginRecovery, At: g.cfg.Now()}
 		switch {
 		case err == nil && e.Mode.IsRegular():
-			if same, err := g.asKnown(r.ctx, p, e, whole); err != nil || same {
+			if same, err := r.asKnown(p, e, whole); err != nil || same {
 				return err
 			}
 			c.Op, c.After = datasite.OpWrite, datasite.Known{Stamp: e.Stamp}

@@ -43,7 +43,7 @@ func reconcile(t *testing.T, w *world) []string {
 func TestReconcileRecordsWhatWasDoneBehindOurBack(t *testing.T) {
 	w := newWorld(t, backing.WithClock(later))
 	site := filepath.Join(w.dir, string(owner))
-	if got := reconcile(t, w); len(got) != 12 {
+	if got := reconcile(t, w); len(got) != 13 {
 		t.Errorf("of a new tree: %q", got)
 	}
 	if got := reconcile(t, w); len(got) != 0 {
@@ -75,14 +75,14 @@ func TestReconcileRecordsWhatWasDoneBehindOurBack(t *testing.T) {
 
 func TestReconcileBelievesNoRacyStamp(t *testing.T) {
 	w := newWorld(t, backing.WithClock(func() time.Time { return time.Time{} })) // every stamp is racy
-	if got := reconcile(t, w); len(got) != 12 {
+	if got := reconcile(t, w); len(got) != 13 {
 		t.Errorf("of a new tree: %q", got)
 	}
-	if got := reconcile(t, w); len(got) != 12 {
+	if got := reconcile(t, w); len(got) != 13 {
 		t.Errorf("racy, no hash: %q", got)
 	}
 	must(t, w.views[owner].Write(t.Context(), at("shared/f"), []byte("known by hash")))
-	if got := reconcile(t, w); len(got) != 11 || slices.Contains(got, "write shared/f") {
+	if got := reconcile(t, w); len(got) != 12 || slices.Contains(got, "write shared/f") {
 		t.Errorf("racy, same hash: %q", got)
 	}
 	p := at("shared/f")
