@@ -94,7 +94,8 @@ type Restored struct {
 
 // Collections carries datasets. sync/collection fits it.
 type Collections interface {
-	// Local is told which files below the datasets' folders and which rule files of the own datasite changed; again after an error.
+	// Local is told which files below the datasets' folders and which rule files of the own datasite changed, came or went; again after an error.
+	// A folder that went or was moved stands for the datasets in it.
 	Local(ctx context.Context, paths []datasite.Path) error
 	// Noticed and Sweep are as those of Peers.
 	Noticed(ctx context.Context, changes []remote.Change) error

@@ -81,6 +81,11 @@ func (r *Replica) expand(ctx context.Context, owner perm.User) error {
 			if err != nil {
 				return err
 			}
+			if owner == r.cfg.Owner && ofData(p) {
+				if err := put(tx, dataBucket, key, true); err != nil {
+					return err
+				}
+			}
 			if !p.Replicated() {
 				continue
 			}

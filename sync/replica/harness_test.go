@@ -31,8 +31,6 @@ const (
 	sam    perm.User = "sam@science.example"
 )
 
-func at(owner perm.User, rel string) datasite.Path { return datasite.Path{Owner: owner, Rel: rel} }
-
 func sum(s string) datasite.Hash { return sha256.Sum256([]byte(s)) }
 
 // clock is a clock that a test sets.
@@ -66,7 +64,6 @@ type tree struct {
 	level   func(u perm.User, p datasite.Path) perm.Level // in the own datasite
 	apply   func(c datasite.Change) error                 // called before each change of Apply; nil: nothing
 	applied int
-	rejects map[string]bool // bytes that must never be lost: every content that a user of this machine wrote
 }
 
 func (x *tree) Snapshot(_ context.Context, p datasite.Path) (io.ReadCloser, datasite.Hash, error) {

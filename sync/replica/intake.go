@@ -5,6 +5,7 @@ import (
 	"fmt"
 
 	"github.com/openmined/syftfs/fs/datasite"
+	"github.com/openmined/syftfs/perm"
 	"go.etcd.io/bbolt"
 )
 
@@ -155,8 +156,8 @@ func (r *Replica) wanted(tx *bbolt.Tx, changes []datasite.Change) error {
 // want notes one path.
 func (r *Replica) want(tx *bbolt.Tx, p datasite.Path, w want, origin datasite.Origin) error {
 	own := p.Owner == r.cfg.Owner
-	if own && (p.Area() == datasite.Datasets || p.Area() == datasite.Rules || w.Below) {
-		if err := put(tx, dataBucket, p.String(), true); err != nil {
+	if own {
+		if err := r.wantData(tx, p, w.Below); err != nil {
 			return err
 		}
 	}
@@ -175,6 +176,31 @@ func (r *Replica) want(tx *bbolt.Tx, p datasite.Path, w want, origin datasite.Or
 	old.Submit = old.Submit || w.Submit
 	return put(tx, wantBucket, p.String(), old)
 }
+
+// wantData notes what collections have to know: files of datasets, folders that hold some, and rule files. Those in a folder that came are found
+// when it is looked into.
+func (r *Replica) wantData(tx *bbolt.Tx, p datasite.Path, whole bool) error {
+	holds := whole && (at(p.Owner, datasite.PublicDatasetsDir).Under(p) || at(p.Owner, datasite.PrivateDatasetsDir).Under(p))
+	if holds || ofData(p) {
+		if err := put(tx, dataBucket, p.String(), true); err != nil {
+			return err
+		}
+	}
+	if !whole {
+		return nil
+	}
+	return below(tx, baseBucket, p, func(q datasite.Path, _ known) error {
+		if isRule(q) {
+			return put(tx, dataBucket, q.String(), true)
+		}
+		return nil
+	})
+}
+
+// ofData reports whether collections are told of changes of p.
+func ofData(p datasite.Path) bool { return p.Area() == datasite.Datasets || isRule(p) }
+
+func at(owner perm.User, rel string) datasite.Path { return datasite.Path{Owner: owner, Rel: rel} }
 
 // forgetCopies forgets the conflict copies that were at p and below it.
 func forgetCopies(tx *bbolt.Tx, p datasite.Path) error {

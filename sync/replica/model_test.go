@@ -180,13 +180,13 @@ func (x *person) refused(p datasite.Path) (ok bool) {
 }
 
 func TestModel(t *testing.T) {
-	for seed := range uint64(25) {
+	for seed := range uint64(8) {
 		runModel(t, seed, 60, false)
 	}
 }
 
 func TestModelFaulty(t *testing.T) {
-	for seed := range uint64(25) {
+	for seed := range uint64(12) {
 		runModel(t, seed, 80, true)
 	}
 }

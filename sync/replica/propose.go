@@ -84,18 +84,21 @@ func (r *Replica) jobFiles(ctx context.Context, job datasite.Path) ([]wish, erro
 // proposeSome plans a proposal with as much of list as one message holds; of a job with all of it, or none.
 func (r *Replica) proposeSome(ctx context.Context, peer Peer, list []wish, job *datasite.Path) (bool, error) {
 	list, skipped := splitCopies(list)
-	g, err := r.gather(ctx, list, job != nil, r.lastSent)
+	g, err := r.gather(ctx, list, job != nil, func(p datasite.Path) (h datasite.Hash, err error) {
+		err = r.store.view(func(tx *bbolt.Tx) error {
+			h, err = lastSent(tx, p)
+			return err
+		})
+		return h, err
+	})
 	if err != nil {
 		return false, err
 	}
 	g.same = append(g.same, skipped...)
 	if !peer.Syftfs {
-		g.items = slices.DeleteFunc(g.items, func(it sent) bool {
-			if it.Op == datasite.OpRemove {
-				g.refused[datasite.Path{Owner: peer.User, Rel: it.Path}] = "it is removed here only: the syft-client of " + peer.User.String() + " takes no deletions"
-			}
-			return it.Op == datasite.OpRemove
-		})
+		if err := r.onlyPython(peer, g); err != nil {
+			return false, g.drop(err)
+		}
 	}
 	slices.SortStableFunc(g.items, deletionsFirst)
 	var m message
@@ -108,7 +111,7 @@ func (r *Replica) proposeSome(ctx context.Context, peer Peer, list []wish, job *
 			return false, g.drop(err)
 		case job != nil || len(g.items) == 1:
 			for _, it := range g.items {
-				g.refused[datasite.Path{Owner: peer.User, Rel: it.Path}] = "it cannot be sent: " + err.Error()
+				g.refused[at(peer.User, it.Path)] = "it cannot be sent: " + err.Error()
 			}
 			g.items = nil
 		default:
@@ -136,7 +139,7 @@ func (r *Replica) proposeSome(ctx context.Context, peer Peer, list []wish, job *
 			}
 		}
 		for _, it := range g.items {
-			key := datasite.Path{Owner: peer.User, Rel: it.Path}.String()
+			key := at(peer.User, it.Path).String()
 			sent, _, err := get[[]mine](tx, mineBucket, key)
 			if err != nil {
 				return err
@@ -158,22 +161,61 @@ func (r *Replica) proposeSome(ctx context.Context, peer Peer, list []wish, job *
 	return true, nil
 }
 
-// lastSent is what the owner of p has once it has taken all that we sent.
-func (r *Replica) lastSent(p datasite.Path) (h datasite.Hash, err error) {
-	err = r.store.view(func(tx *bbolt.Tx) error {
-		sent, _, err := get[[]mine](tx, mineBucket, p.String())
-		if err != nil {
+// onlyPython takes out of g what would stop the syft-client of a peer for good: deletions, and files in the place of folders, or below files, that
+// it still has because deletions are not sent.
+func (r *Replica) onlyPython(peer Peer, g *gathered) error {
+	return r.store.view(func(tx *bbolt.Tx) error {
+		kept := g.items[:0]
+		for _, it := range g.items {
+			p := at(peer.User, it.Path)
+			inWay, err := inTheWay(tx, p)
+			switch {
+			case err != nil:
+				return err
+			case it.Op == datasite.OpRemove:
+				g.refused[p] = "it is removed here only: the syft-client of " + peer.User.String() + " takes no deletions"
+			case inWay.Rel != "":
+				g.refused[p] = "it stays here: " + peer.User.String() + " still has " + inWay.Rel + ", and its syft-client takes no deletions; use another name"
+			default:
+				kept = append(kept, it)
+			}
+		}
+		g.items = kept
+		return nil
+	})
+}
+
+// inTheWay is a file that the owner of p has, or is sent, where p needs a folder, or below p; the zero Path if there is none.
+func inTheWay(tx *bbolt.Tx, p datasite.Path) (found datasite.Path, err error) {
+	for dir := p.Parent(); dir.Rel != "" && !dir.IsRoot(); dir = dir.Parent() {
+		h, err := lastSent(tx, dir)
+		if err != nil || h != (datasite.Hash{}) {
+			return dir, err
+		}
+	}
+	note := func(q datasite.Path) error {
+		if h, err := lastSent(tx, q); err != nil || h == (datasite.Hash{}) || q == p {
 			return err
 		}
-		if len(sent) > 0 && !sent[len(sent)-1].Lost {
-			h = sent[len(sent)-1].After
-			return nil
-		}
-		k, _, err := get[known](tx, baseBucket, p.String())
-		h = k.Hash
-		return err
-	})
-	return h, err
+		found = q
+		return nil
+	}
+	err = errors.Join(below(tx, baseBucket, p, func(q datasite.Path, _ known) error { return note(q) }),
+		below(tx, mineBucket, p, func(q datasite.Path, _ []mine) error { return note(q) }))
+	return found, err
+}
+
+// lastSent is what the owner of p has once it has taken all that we sent.
+func lastSent(tx *bbolt.Tx, p datasite.Path) (datasite.Hash, error) {
+	sent, _, err := get[[]mine](tx, mineBucket, p.String())
+	if err != nil {
+		return datasite.Hash{}, err
+	}
+	if len(sent) > 0 && !sent[len(sent)-1].Lost {
+		return sent[len(sent)-1].After, nil
+	}
+	k, _, err := get[known](tx, baseBucket, p.String())
+	return k.Hash, err
 }
 
 // splitCopies takes the conflict copies out of list: they stay on this machine.

@@ -55,7 +55,7 @@ func (r *Replica) publishSome(ctx context.Context, peers []Peer, list []wish) (b
 		case !unsendable(err):
 			return false, g.drop(err)
 		case len(g.items) == 1:
-			g.refused[datasite.Path{Owner: r.cfg.Owner, Rel: g.items[0].Path}] = "it stays on this machine: " + err.Error()
+			g.refused[at(r.cfg.Owner, g.items[0].Path)] = "it stays on this machine: " + err.Error()
 			g.items = nil
 		default: // the halves, until it is known which one it is
 			n := min(len(list), len(g.items)) / 2
@@ -82,7 +82,7 @@ func (r *Replica) publishSome(ctx context.Context, peers []Peer, list []wish) (b
 			return err
 		}
 		for _, it := range g.items {
-			key := datasite.Path{Owner: r.cfg.Owner, Rel: it.Path}.String()
+			key := at(r.cfg.Owner, it.Path).String()
 			if err := errors.Join(del(tx, wantBucket, key), del(tx, refuseBucket, key), setBase(tx, key, known{Hash: it.After})); err != nil {
 				return err
 			}
@@ -141,7 +141,7 @@ func (r *Replica) owing(ctx context.Context, peers []Peer, items []sent) ([]owin
 	var list []owing
 	var ruled []datasite.Path
 	for _, it := range items {
-		p := datasite.Path{Owner: r.cfg.Owner, Rel: it.Path}
+		p := at(r.cfg.Owner, it.Path)
 		if isRule(p) {
 			ruled = append(ruled, p.Parent())
 		}

@@ -32,17 +32,17 @@ func (r *Replica) restore(ctx context.Context) error {
 	for _, it := range state.Items {
 		newest[it.Path] = it
 	}
-	logged, last, err := r.logAfter(ctx, state.Last)
-	if err != nil {
-		return err
-	}
-	for _, e := range logged {
+	last, err := r.logAfter(ctx, state.Last, func(e wire.Events) error {
 		for _, it := range e.Items {
 			newest[it.Path] = it
 		}
 		if err := r.cfg.Checkpoints.Logged(ctx, e); err != nil {
 			return fmt.Errorf("keep the state for a new machine: %w", err)
 		}
+		return nil
+	})
+	if err != nil {
+		return err
 	}
 	base := map[string]known{}
 	for p, it := range newest {
@@ -78,15 +78,15 @@ func (r *Replica) restore(ctx context.Context) error {
 	return err
 }
 
-// logAfter reads the messages of the event log with a later time than t, oldest first, and gives the time of the newest of all.
-func (r *Replica) logAfter(ctx context.Context, t wire.Time) (list []wire.Events, last wire.Time, err error) {
+// logAfter calls fn for the messages of the event log with a later time than t, oldest first, and gives the time of the newest of all.
+func (r *Replica) logAfter(ctx context.Context, t wire.Time, fn func(wire.Events) error) (last wire.Time, err error) {
 	folder, err := r.cfg.Peers.Home(ctx, wire.LogFolder, "")
 	if err != nil {
-		return nil, 0, err
+		return 0, err
 	}
 	objects, err := remote.Collect(ctx, r.cfg.Remote, remote.Query{Parent: folder, Files: true, Want: objectFields})
 	if err != nil {
-		return nil, 0, err
+		return 0, err
 	}
 	type entry struct {
 		object remote.Object
@@ -109,14 +109,16 @@ func (r *Replica) logAfter(ctx context.Context, t wire.Time) (list []wire.Events
 			if errors.Is(err, remote.NotFound) {
 				continue
 			}
-			return nil, 0, err
+			return 0, err
 		}
 		events, err := r.cfg.Codec.DecodeEvents(&body, e.name, r.cfg.Owner)
 		if err != nil {
 			r.cfg.Log.Warn("a message of the event log cannot be read", "op", "restore", "err", err)
 			continue
 		}
-		list = append(list, events)
+		if err := fn(events); err != nil {
+			return 0, err
+		}
 	}
-	return list, last, nil
+	return last, nil
 }

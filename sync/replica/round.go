@@ -80,6 +80,9 @@ func (r *Replica) round(ctx context.Context, whole bool) error {
 	if err := r.restore(ctx); err != nil {
 		return err
 	}
+	if err := r.expand(ctx, r.cfg.Owner); err != nil {
+		return err
+	}
 	errs := []error{r.tellCollections(ctx)}
 	// What cannot be reached now ends the round; anything else holds up nothing else.
 	ends := func() bool { return ctx.Err() != nil || remote.Temporary(errors.Join(errs...)) }

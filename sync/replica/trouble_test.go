@@ -365,6 +365,7 @@ func TestPythonPeer(t *testing.T) {
 	o.light(t)
 	r.light(t)
 	r.tree.remove(t, at(owen, "a"))
+	r.tree.write(t, at(owen, "a/below"), "3")
 	r.tree.write(t, at(owen, "b"), "2")
 	r.light(t)
 	list := messages(t, r.store, w.folder(t, owen, rachel, wire.InboxFolder))
@@ -380,6 +381,7 @@ func TestPythonPeer(t *testing.T) {
 		t.Errorf("proposed: %+v, %v", p, err)
 	}
 	r.is(t, at(owen, "a"), StateError)
+	r.is(t, at(owen, "a/below"), StateError)
 	r.is(t, at(owen, "b"), StateProposed)
 }
 
@@ -470,7 +472,7 @@ func TestCrash(t *testing.T) {
 	points := 0
 	for _, who := range []perm.User{owen, rachel} {
 		for op, n := range story(t, who, "", 0) {
-			for skip := range n {
+			for skip := range min(n, 3) { // later ones are the same again
 				points++
 				t.Run(fmt.Sprintf("%s/%s/%d", who, op, skip), func(t *testing.T) { story(t, who, op, skip) })
 			}
