@@ -8,6 +8,7 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	iofs "io/fs"
 	"os"
 	"os/exec"
 	"path/filepath"
@@ -83,4 +84,25 @@ func write(t testing.TB, text string, dir string, name ...string) string {
 		t.Fatal(err)
 	}
 	return file
+}
+
+// holds is nil when a file has this content.
+func holds(file, text string) error {
+	got, err := os.ReadFile(file)
+	if err == nil && string(got) != text {
+		err = fmt.Errorf("%s holds %q", file, got)
+	}
+	return err
+}
+
+// gone is nil when there is no such file.
+func gone(file string) error {
+	_, err := os.Stat(file)
+	if errors.Is(err, iofs.ErrNotExist) {
+		return nil
+	}
+	if err == nil {
+		err = errors.New(file + " is still there")
+	}
+	return err
 }

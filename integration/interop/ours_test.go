@@ -16,6 +16,7 @@ func TestPythonScientist(t *testing.T) {
 	t.Parallel()
 	d := serveDrive(t)
 	story(t, ourOwner{newSite(t, d, owen)}, pythonScientist{newClient(t, d, "scientist", rachel)})
+	elsewhere(t, pythonScientist{newClient(t, d, "scientist", rachel)})
 }
 
 // TestPythonOwner: Owen uses the real client, Rachel this program.
@@ -47,6 +48,17 @@ func (o ourOwner) dataset(d dataset, users ...string) {
 	files := o.t.TempDir()
 	o.ok("dataset", "create", d.name, "--summary", d.summary, "--readers", strings.Join(users, ","),
 		"--mock", write(o.t, d.mock, files, "mock.csv"), "--private", write(o.t, d.private, files, "private.csv"), "--readme", write(o.t, d.readme, files, "README.md"))
+}
+
+func (o ourOwner) publish(name, text, reader string) {
+	o.t.Helper()
+	o.sh(`mkdir -p "$1" && printf %s "$3" > "$1/$2"`, o.in(owen, "public"), name, text)
+	o.ok("share", owen+"/public/"+name, "--with", reader, "--read")
+}
+
+func (o ourOwner) remove(name string) {
+	o.t.Helper()
+	o.sh(`rm "$1"`, o.in(owen, "public", name))
 }
 
 // desk is a path in the folder of a job that was submitted here.
@@ -108,6 +120,8 @@ func (o ourOwner) release(by, job string) {
 	o.ok("job", "release", by+"/"+job, "--logs")
 }
 
+func (o ourOwner) holdsLogs() bool { return true }
+
 // ourScientist is a scientist who uses this program.
 type ourScientist struct{ *site }
 
@@ -126,12 +140,22 @@ func (s ourScientist) dataset(of string, d dataset) {
 	s.t.Helper()
 	at := func(name string) string { return s.in(of, "public", "syft_datasets", d.name, name) }
 	for name, text := range map[string]string{"mock.csv": d.mock, "README.md": d.readme} {
-		s.untilFile(at(name), text)
+		until(s.t, name+" of dataset "+d.name, func() error { return holds(at(name), text) })
 	}
 	if got := s.read(at("dataset.yaml")); !strings.Contains(got, d.summary) {
 		s.t.Errorf("dataset.yaml: %s", got)
 	}
 	nowhere(s.t, secret, s.home)
+}
+
+func (s ourScientist) sees(of, name, text string) {
+	s.t.Helper()
+	until(s.t, name, func() error { return holds(s.in(of, "public", name), text) })
+}
+
+func (s ourScientist) misses(of, name string) {
+	s.t.Helper()
+	until(s.t, name+" gone", func() error { return gone(s.in(of, "public", name)) })
 }
 
 func (s ourScientist) python(to, job, code string) {

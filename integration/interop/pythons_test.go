@@ -16,6 +16,7 @@ func TestBothPython(t *testing.T) {
 	t.Parallel()
 	d := openDrive(t)
 	story(t, pythonOwner{newClient(t, d, "owner", owen)}, pythonScientist{newClient(t, d, "scientist", rachel)})
+	elsewhere(t, pythonScientist{newClient(t, d, "scientist", rachel)})
 }
 
 // untilPeer waits until the client has a peer in a state, and shows it under that heading.
@@ -102,6 +103,21 @@ func (o pythonOwner) dataset(d dataset, users ...string) {
 	})
 }
 
+func (o pythonOwner) publish(name, text, reader string) {
+	o.t.Helper()
+	write(o.t, text, o.site(o.email, "public"), name)
+	write(o.t, "rules:\n- pattern: "+name+"\n  access:\n    read: ["+reader+"]\n", o.site(o.email, "public"), "syft.pub.yaml")
+	o.do("sync", nil)
+}
+
+func (o pythonOwner) remove(name string) {
+	o.t.Helper()
+	if err := os.Remove(o.site(o.email, "public", name)); err != nil {
+		o.t.Fatal(err)
+	}
+	o.do("sync", nil)
+}
+
 func (o pythonOwner) pending(by, job, code string) {
 	o.t.Helper()
 	o.untilJob(o.email, by, job, "pending")
@@ -146,6 +162,9 @@ func (o pythonOwner) release(by, job string) {
 	o.do("share", args{"job": job, "users": []string{by}})
 }
 
+// holdsLogs: the folder of its answers is its submitter's to read, but for outputs.
+func (o pythonOwner) holdsLogs() bool { return false }
+
 // pythonScientist is a scientist who uses the real client.
 type pythonScientist struct{ *client }
 
@@ -178,6 +197,22 @@ func (s pythonScientist) dataset(of string, d dataset) {
 		return nil
 	})
 	nowhere(s.t, secret, s.home)
+}
+
+func (s pythonScientist) sees(of, name, text string) {
+	s.t.Helper()
+	until(s.t, name, func() error {
+		s.do("sync", nil)
+		return holds(s.site(of, "public", name), text)
+	})
+}
+
+func (s pythonScientist) misses(of, name string) {
+	s.t.Helper()
+	until(s.t, name+" gone", func() error {
+		s.do("sync", nil)
+		return gone(s.site(of, "public", name))
+	})
 }
 
 func (s pythonScientist) python(to, job, code string) {

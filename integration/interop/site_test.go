@@ -82,17 +82,6 @@ func (s *site) sh(line string, args ...string) {
 	}
 }
 
-func (s *site) untilFile(file, text string) {
-	s.t.Helper()
-	until(s.t, file, func() error {
-		got, err := os.ReadFile(file)
-		if err == nil && string(got) != text {
-			err = fmt.Errorf("it holds %q", got)
-		}
-		return err
-	})
-}
-
 // isPeer is nil when an address is a peer in a state, by command and in the mount.
 func (s *site) isPeer(email, state string) error {
 	list, err := tell[[]struct {

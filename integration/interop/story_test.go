@@ -14,22 +14,33 @@ import (
 // that program shows it, and fails the test when it does not come.
 type (
 	owner interface {
-		asked(by string)                      // a request is shown
-		accept(peer string)                   // and then the peer is shown as accepted
-		dataset(d dataset, users ...string)   // makes it
-		pending(by, job string, code string)  // the job is shown for review, with its code
-		decide(by, job string, reason string) // approves it, or rejects it for a reason
-		ended(by, job, status, said string)   // the approved job was run; the owner reads what it said
-		release(by, job string)               // results and logs to the submitter
+		reviewer
+		asked(by string)                    // a request is shown
+		accept(peer string)                 // and then the peer is shown as accepted
+		dataset(d dataset, users ...string) // makes it
+		publish(name, text, reader string)  // writes public/name, which reader may read
+		remove(name string)                 // deletes it
+	}
+	reviewer interface {
+		pending(by, job, code string)       // the job is shown for review, with its code
+		decide(by, job, reason string)      // approves it, or rejects it for a reason
+		ended(by, job, status, said string) // the approved job was run; the owner reads what it said
+		release(by, job string)             // results and logs to the submitter
+		holdsLogs() bool                    // until the release the submitter cannot read what a job printed
 	}
 	scientist interface {
-		ask(peer string)                          // and then the request is shown
-		accepted(peer string)                     // the peer is shown as accepted
-		dataset(of string, d dataset)             // its mock part can be read, and nothing else of it
+		submitter
+		ask(peer string)              // and then the request is shown
+		accepted(peer string)         // the peer is shown as accepted
+		dataset(of string, d dataset) // its mock part can be read, and nothing else of it
+		sees(of, name, text string)   // public/name can be read
+		misses(of, name string)       // there is no public/name any more
+	}
+	submitter interface {
 		python(to, job, code string)              // submits a Python program
 		bash(to, job, script string)              // submits a script
 		status(to, job, status, why string)       // the job is shown with this status and reason
-		results(to, job string) map[string]string // what was released: outputs by name, "stdout", "stderr"
+		results(to, job string) map[string]string // what can be read: outputs by name, "stdout", "stderr"
 	}
 )
 
@@ -78,25 +89,32 @@ func story(t *testing.T, him owner, her scientist) {
 	him.dataset(trial, rachel)
 	her.dataset(owen, trial)
 
+	him.publish("notes.md", "read me\n", rachel)
+	her.sees(owen, "notes.md", "read me\n")
+	him.publish("notes.md", "read me again\n", rachel)
+	her.sees(owen, "notes.md", "read me again\n")
+	him.remove("notes.md")
+	her.misses(owen, "notes.md")
+
 	her.python(owen, "total", total)
 	him.pending(rachel, "total", total)
 	her.status(owen, "total", "pending", "")
 	him.decide(rachel, "total", "")
 	him.ended(rachel, "total", "done", "patients 2\n")
 	her.status(owen, "total", "done", "")
-	// Nothing of the result is there before it is released.
-	if got := her.results(owen, "total"); len(got) > 0 && got["total.json"] != "" {
-		t.Errorf("results before the release: %q", got)
-	}
-	him.release(rachel, "total")
-	want(t, her, "total", map[string]string{"total.json": `{"patients": 2, "total": 42}`, "stdout": "patients 2\n"})
 
 	her.bash(owen, "count", count)
 	him.pending(rachel, "count", count)
 	him.decide(rachel, "count", "")
 	him.ended(rachel, "count", "done", "counted\n")
+	her.status(owen, "count", "done", "")
+	// All that was to come of the first job has come by now, before the second one's end, and nothing of its results is among it.
+	if got := her.results(owen, "total"); got["total.json"] != "" || him.holdsLogs() && strings.Contains(got["stdout"], "patients") {
+		t.Errorf("results before the release: %q", got)
+	}
+	him.release(rachel, "total")
 	him.release(rachel, "count")
-	want(t, her, "count", map[string]string{"lines.txt": "3\n", "stdout": "counted\n"})
+	released(t, her)
 
 	her.bash(owen, "broken", broken)
 	him.pending(rachel, "broken", broken)
@@ -112,8 +130,25 @@ func story(t *testing.T, him owner, her scientist) {
 	her.status(owen, "greedy", "rejected", "that is none of your business")
 }
 
+// released waits until Rachel has the results of the jobs that ended well.
+func released(t *testing.T, her submitter) {
+	t.Helper()
+	want(t, her, "total", map[string]string{"total.json": `{"patients": 2, "total": 42}`, "stdout": "patients 2\n"})
+	want(t, her, "count", map[string]string{"lines.txt": "3\n", "stdout": "counted\n"})
+}
+
+// elsewhere is the end of the story at another computer: whoever signs in there with Rachel's account finds what was delivered to her.
+func elsewhere(t *testing.T, her scientist) {
+	t.Helper()
+	her.accepted(owen)
+	her.dataset(owen, trial)
+	her.misses(owen, "notes.md")
+	her.status(owen, "greedy", "rejected", "that is none of your business")
+	released(t, her)
+}
+
 // want waits until Rachel has these results of a job.
-func want(t *testing.T, s scientist, job string, results map[string]string) {
+func want(t *testing.T, s submitter, job string, results map[string]string) {
 	t.Helper()
 	until(t, "the results of "+job, func() error {
 		got := s.results(owen, job)
