@@ -1,5 +1,3 @@
-//go:build fsnotify
-
 package backing
 
 import (

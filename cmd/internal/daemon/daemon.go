@@ -105,7 +105,7 @@ func Run(ctx context.Context, dir string, o RunOptions) (err error) {
 	if o.Ready != nil {
 		o.Ready(s.State())
 	}
-	return s.work(ctx)
+	return s.work(ctx, &closers)
 }
 
 // open takes the lock and opens what lies on disk.
@@ -242,8 +242,10 @@ func (s *site) serve(ctx context.Context, c *closers) (err error) {
 	return nil
 }
 
-// work does what follows readiness: compare the tree with what was recorded, then let drafts seal and jobs run; and waits for the end.
-func (s *site) work(ctx context.Context) error {
+// work does what follows readiness: watch the tree, compare it with what was recorded, then let drafts seal and jobs run; and waits for the
+// end.
+func (s *site) work(ctx context.Context, c *closers) error {
+	s.watch(c)
 	if err := s.reconcile(ctx); err != nil {
 		return err
 	}
@@ -252,6 +254,28 @@ func (s *site) work(ctx context.Context) error {
 		return nil
 	case <-s.mount.Done():
 		return nil
+	}
+}
+
+// watch begins to notice what others change in the backing folder, and returns when nothing is missed any more.
+func (s *site) watch(c *closers) {
+	ctx, cancel := context.WithCancel(context.Background())
+	ready, ended := make(chan struct{}), make(chan struct{})
+	go func() {
+		defer close(ended)
+		err := s.gate.Watch(ctx, guard.WatchOptions{Ready: func() { close(ready) }, Problem: func(err error) { s.problem("watching the files", err) }})
+		if err != nil && ctx.Err() == nil {
+			s.problem("watching the files ended", err)
+		}
+	}()
+	c.add("watch", func(context.Context) error {
+		cancel()
+		<-ended
+		return nil
+	})
+	select {
+	case <-ready:
+	case <-ended:
 	}
 }
 
