@@ -69,7 +69,7 @@ func (s *site) openExchange() (x *exchange, err error) {
 	if err != nil {
 		return nil, err
 	}
-	r := remote.WithRetry(remote.WithLimit(c, remote.Budget{}), remote.Policy{})
+	r := remote.WithRetry(remote.WithLimit(withSteps(c), remote.Budget{}), remote.Policy{})
 	r = pooled{r, remote.NewPool(r, idsAtOnce)}
 
 	x = &exchange{site: s, changed: make(chan struct{}, 1), wished: make(chan struct{}, 1)}
