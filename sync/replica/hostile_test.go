@@ -4,6 +4,7 @@ import (
 	"bytes"
 	"compress/gzip"
 	"context"
+	"reflect"
 	"strings"
 	"testing"
 
@@ -217,4 +218,38 @@ func TestNoRight(t *testing.T) {
 	r.light(t)
 	o.has(t, at(owen, "new"), "4")
 	r.is(t, at(owen, "new"), StateRemote)
+}
+
+// TestNoOracle: who may not see a file does not learn by proposing it what is in it.
+func TestNoOracle(t *testing.T) {
+	answer := func(guess string) []wire.Item {
+		w := newWorld(t, owen, rachel)
+		o, r := w.people[owen], w.people[rachel]
+		o.allow(perm.None)
+		o.tree.write(t, at(owen, "hidden"), "secret")
+		o.light(t)
+		name, body := proposal(t, w, rachel, at(owen, "hidden"), sum("x"), guess)
+		drop(t, r.store, w.folder(t, owen, rachel, wire.InboxFolder), name, body)
+		o.light(t) // at once, whatever it is
+		var items []wire.Item
+		for _, m := range messages(t, o.store, w.folder(t, owen, rachel, wire.OutboxFolder)) {
+			name, err := wire.ParseFile(m.Name)
+			if err != nil {
+				t.Fatal(err)
+			}
+			e, err := wire.Codec{}.DecodeEvents(bytes.NewReader(fetch(t, o.store, m)), name, owen)
+			if err != nil {
+				t.Fatal(err)
+			}
+			for _, it := range e.Items {
+				it.ID, it.Submitted, it.Accepted = wire.ID{}, 0, 0
+				items = append(items, it)
+			}
+		}
+		return items
+	}
+	right, wrong := answer("secret"), answer("wrong")
+	if len(right) != 1 || !reflect.DeepEqual(right, wrong) {
+		t.Errorf("the right guess is answered by %+v, a wrong one by %+v", right, wrong)
+	}
 }

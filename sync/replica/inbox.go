@@ -7,6 +7,7 @@ import (
 	"slices"
 
 	"github.com/openmined/syftfs/fs/datasite"
+	"github.com/openmined/syftfs/perm"
 	"github.com/openmined/syftfs/sync/wire"
 	"go.etcd.io/bbolt"
 )
@@ -30,7 +31,7 @@ func (r *Replica) takeProposal(ctx context.Context, p Peer, l look, proposal wir
 		return deletionsFirst(sent{Op: a.Op, Path: a.Path.Rel}, sent{Op: b.Op, Path: b.Path.Rel})
 	})
 	if until := l.First.Add(r.cfg.Patience); r.cfg.Now().Before(until) {
-		fits, err := r.fits(ctx, items)
+		fits, err := r.fits(ctx, p.User, items)
 		if err != nil {
 			return err
 		}
@@ -57,10 +58,17 @@ func (r *Replica) takeProposal(ctx context.Context, p Peer, l look, proposal wir
 	})
 }
 
-// fits reports whether every change was made from what is here, or is here already.
-func (r *Replica) fits(ctx context.Context, items []wire.Item) (bool, error) {
+// fits reports whether every change that u may make was made from what is here, or is here already.
+func (r *Replica) fits(ctx context.Context, u perm.User, items []wire.Item) (bool, error) {
 	for _, it := range items {
 		if !it.Path.Replicated() {
+			continue
+		}
+		may, err := r.mayWrite(ctx, u, it.Path)
+		if err != nil {
+			return false, err
+		}
+		if !may {
 			continue
 		}
 		ours, err := r.hashOf(ctx, it.Path)
@@ -83,6 +91,11 @@ func (r *Replica) judge(ctx context.Context, p Peer, it wire.Item) (verdict, err
 	if !it.Path.Replicated() {
 		v.refused = "what lies there is not exchanged"
 		return v, nil
+	}
+	// Before anything is compared: who has no right must not learn what lies there.
+	if may, err := r.mayWrite(ctx, p.User, it.Path); err != nil || !may {
+		v.refused = "it is not allowed"
+		return v, err
 	}
 	for range staleTries {
 		ours, err := r.hashOf(ctx, it.Path)
@@ -112,6 +125,15 @@ func (r *Replica) judge(ctx context.Context, p Peer, it wire.Item) (verdict, err
 	return v, fmt.Errorf("%s is changed all the time: %w", it.Path, datasite.ErrStale)
 }
 
+// mayWrite reports whether u might have put a file at path.
+func (r *Replica) mayWrite(ctx context.Context, u perm.User, path datasite.Path) (bool, error) {
+	level, err := r.cfg.Rights.Level(ctx, u, path)
+	if isRule(path) {
+		return level == perm.Admin, err
+	}
+	return level >= perm.Create, err
+}
+
 // answer notes what follows from a verdict: what was taken is published with its own id, and the sender is told in any case.
 func (r *Replica) answer(tx *bbolt.Tx, p Peer, l look, v verdict) error {
 	key := v.item.Path.String()
@@ -122,14 +144,18 @@ func (r *Replica) answer(tx *bbolt.Tx, p Peer, l look, v verdict) error {
 		if !v.item.Path.Replicated() {
 			return nil
 		}
-		return oweTo(tx, p.User, v.item.Path, v.answer())
+		if err := oweTo(tx, p.User, v.item.Path, v.answer()); err != nil {
+			return err
+		}
 	}
 	w, _, err := get[want](tx, wantBucket, key)
 	if err != nil {
 		return err
 	}
-	w.ID, w.After, w.Submitted = v.item.ID, v.item.After, v.item.Submitted
-	if err := put(tx, wantBucket, key, w); err != nil {
+	if v.taken {
+		w.ID, w.After, w.Submitted = v.item.ID, v.item.After, v.item.Submitted
+	}
+	if err := put(tx, wantBucket, key, w); err != nil || !v.taken {
 		return err
 	}
 	return oweTo(tx, p.User, v.item.Path, v.answer())

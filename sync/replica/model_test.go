@@ -25,8 +25,6 @@ type model struct {
 	written map[string]bool
 }
 
-var trace bool
-
 var modelPaths = []string{"a", "b", "c", "c/d", "c/e/f", "g.txt", "h/i", "h/j"}
 
 func (m *model) person() *person {
@@ -46,9 +44,6 @@ func (m *model) retire(x *person, under datasite.Path) {
 func (m *model) act(x *person) {
 	owner := []perm.User{owen, rachel}[m.dice.IntN(2)]
 	p := at(owner, modelPaths[m.dice.IntN(len(modelPaths))])
-	if trace {
-		defer func() { fmt.Println(x.me, "acts", p, x.tree.read(p)) }()
-	}
 	switch m.dice.IntN(8) {
 	case 0:
 		m.retire(x, p)
@@ -82,10 +77,7 @@ func (m *model) act(x *person) {
 }
 
 func (m *model) exchange(x *person) {
-	err := x.Replica.exchange(context.Background(), m.dice.IntN(3) == 0) // it may fail: that is the point
-	if trace {
-		fmt.Println(x.me, "exchanges", err)
-	}
+	_ = x.Replica.exchange(context.Background(), m.dice.IntN(3) == 0) // it may fail: that is the point
 }
 
 func runModel(t *testing.T, seed uint64, steps int, faulty bool) {
@@ -127,11 +119,6 @@ func runModel(t *testing.T, seed uint64, steps int, faulty bool) {
 		}
 	}
 	m.check(seed)
-	if trace {
-		for _, x := range w.people {
-			x.dump()
-		}
-	}
 }
 
 func (m *model) check(seed uint64) {

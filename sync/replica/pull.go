@@ -56,6 +56,10 @@ func (r *Replica) pull(ctx context.Context, peers []Peer) error {
 		}
 		if remote.Temporary(err) {
 			errs = append(errs, err)
+			r.later[l.Object.ID] = pause{until: r.cfg.Now().Add(r.cfg.Poll)}
+			if len(errs) == maxFailures {
+				return errors.Join(errs...)
+			}
 			continue
 		}
 		// Something is wrong here, as a full disk, or with this one: the others go on, and it is tried again later.
@@ -77,7 +81,7 @@ func (r *Replica) pull(ctx context.Context, peers []Peer) error {
 // pause is why a message is not taken now.
 type pause struct {
 	until time.Time
-	why   string // "": it waits for an earlier one
+	why   string // "": it waits for an earlier one, or for Drive
 }
 
 // fromKey is what the trouble of taking a peer's messages is noted under.

@@ -53,6 +53,10 @@ func (r *Replica) exchange(ctx context.Context, whole bool) error {
 		return err
 	}
 	defer r.give()
+	if whole {
+		clear(r.later)
+		clear(r.resend)
+	}
 	err := r.round(ctx, whole)
 	now := r.cfg.Now()
 	r.live.change(func() {
@@ -61,7 +65,10 @@ func (r *Replica) exchange(ctx context.Context, whole bool) error {
 			r.live.offline, r.live.problem, r.live.synced = time.Time{}, "", now
 		case ctx.Err() != nil: // says nothing about Drive
 		default:
-			if r.live.problem = err.Error(); remote.Temporary(err) && r.live.offline.IsZero() {
+			r.live.problem = err.Error()
+			if !remote.Temporary(err) {
+				r.live.offline = time.Time{}
+			} else if r.live.offline.IsZero() {
 				r.live.offline = now
 			}
 		}

@@ -39,19 +39,29 @@ func (r *Replica) send(ctx context.Context, peers []Peer) error {
 	for _, p := range peers {
 		byUser[p.User] = p
 	}
+	failures := 0
 	for _, m := range list {
-		if m.Lane == logLane {
+		if m.Lane == logLane || r.paused(m.Lane) {
 			continue
 		}
-		if err := r.sendOne(ctx, m, byUser[m.Lane.Peer]); err != nil {
-			errs = append(errs, err)
-			if ctx.Err() != nil {
-				break
-			}
+		err := r.sendOne(ctx, m, byUser[m.Lane.Peer])
+		if err == nil {
+			continue
+		}
+		errs = append(errs, err)
+		if !remote.Temporary(err) {
+			break
+		}
+		r.resend[m.Lane.String()] = r.cfg.Now().Add(r.cfg.Poll) // so that it holds up no other
+		if failures++; failures == maxFailures {
+			break
 		}
 	}
 	return errors.Join(errs...)
 }
+
+// maxFailures is how many temporary failures in a round say that Drive is away.
+const maxFailures = 2
 
 // folderOf is where the messages of a lane go; "" if it is not known yet.
 func (r *Replica) folderOf(ctx context.Context, l lane, peer Peer) (remote.ID, error) {
@@ -80,9 +90,6 @@ func (r *Replica) sendOne(ctx context.Context, m message, peer Peer) error {
 		r.live.trouble(key, why)
 		return nil
 	}
-	if r.paused(m.Lane) {
-		return nil
-	}
 	name, body := m.name(), r.bodies[m.Object]
 	if body == nil && !m.Put {
 		if body, err = r.encode(m, true); err != nil {
@@ -102,8 +109,9 @@ func (r *Replica) sendOne(ctx context.Context, m message, peer Peer) error {
 	case remote.Temporary(err), ctx.Err() != nil:
 		return fmt.Errorf("send %s: %w", m.Lane, err)
 	case errors.Is(err, remote.Invalid):
-		// An id that this account was not given, as after a change of the account: it was never used, so another one may be drawn.
-		return errors.Join(fmt.Errorf("send %s: %w", m.Lane, err), r.redraw(ctx, m))
+		if rerr := r.redraw(ctx, m); rerr != nil {
+			return fmt.Errorf("send %s: %w", m.Lane, errors.Join(err, rerr))
+		}
 	}
 	return r.onlyPeer(m.Lane, fmt.Errorf("send %s: %w", m.Lane, err))
 }
@@ -132,8 +140,11 @@ func (m message) name() wire.FileName {
 	return wire.FileName{Kind: kind, At: m.At, ID: m.ID.String()}
 }
 
-// redraw gives m another id for its object.
+// redraw gives m another id for its object, if nothing has the one that it has: that may have been given to another account.
 func (r *Replica) redraw(ctx context.Context, m message) error {
+	if _, err := r.cfg.Remote.Stat(ctx, m.Object, 0); !errors.Is(err, remote.NotFound) {
+		return err // it lies there: the next Put says so
+	}
 	ids, err := r.cfg.Remote.NewIDs(ctx, 1)
 	if err != nil {
 		return err

@@ -84,10 +84,10 @@ func (r *Replica) stateOf(tx *bbolt.Tx, p datasite.Path, flying, uploading bool)
 		return StateUploading, "", nil
 	case conflict:
 		return StateConflict, "", nil
-	case wanted, flying, own && hasPair(tx, owedBucket, p):
-		return StateQueued, "", nil
 	case ok:
 		return refused.State, refused.Reason, nil
+	case wanted, flying, own && hasPair(tx, owedBucket, p):
+		return StateQueued, "", nil
 	case has(tx, mineBucket, p):
 		return StateProposed, "", nil
 	case !has(tx, baseBucket, p):
