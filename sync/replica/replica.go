@@ -40,7 +40,7 @@ type Config struct {
 
 	Log   *slog.Logger
 	Now   func() time.Time
-	Fault interface{ Before(op string) error } // steps: replica:<name of a transaction>, replica:spool, replica:sweep
+	Fault interface{ Before(op string) error } // steps: replica:<name of a transaction>, replica:spool
 }
 
 const (
