@@ -9,7 +9,9 @@ import (
 	"path/filepath"
 	"strings"
 	"testing"
+	"testing/fstest"
 	"testing/synctest"
+	"time"
 
 	"github.com/google/go-cmp/cmp"
 	"github.com/openmined/syftfs/fs/backing"
@@ -419,4 +421,47 @@ func (m *meddler) Before(op string) error {
 		return m.do()
 	}
 	return nil
+}
+
+// The explanation in a replica says by whom and when something was delivered, or that it was not.
+func TestExplainSaysWhenSomethingCame(t *testing.T) {
+	w := newWorld(t)
+	there := datasite.Path{Owner: peer, Rel: "public/data"}
+	must(t, w.apply(peer, there, "delivered", "again"))
+	e, err := w.tree.Stat(there)
+	must(t, err)
+	for _, c := range []struct {
+		p    datasite.Path
+		want string
+	}{
+		{there, "Delivered by peer@y.org"},
+		{there, "It came at " + e.Stamp.CTime.UTC().Format(time.RFC3339)},
+		{there.Parent().Join("other"), "Nothing was delivered by peer@y.org"},
+	} {
+		d, err := w.views[owner].Explain(t.Context(), owner, c.p, perm.Write)
+		must(t, err)
+		tr, err := w.views[owner].Trace(t.Context(), owner, c.p, perm.Write)
+		must(t, err)
+		for _, text := range []string{d.Explain(), tr.Decision.Explain()} {
+			if !strings.Contains(text, c.want) {
+				t.Errorf("%s is explained as:\n%s\nwithout %q", c.p, text, c.want)
+			}
+		}
+	}
+}
+
+// A job of one's own is delivered where nothing of the peer's datasite is yet.
+func TestAJobForAPeerWithoutAFolder(t *testing.T) {
+	w := newWorld(t)
+	p := datasite.Path{Owner: "new@y.org", Rel: datasite.JobInboxDir + "/" + string(owner) + "/job"}
+	src := fstest.MapFS{"run.sh": {Data: []byte("echo")}}
+	must(t, w.views[owner].Place(t.Context(), datasite.Change{Op: datasite.OpSubmit, Path: p}, src))
+	var got []string
+	must(t, w.g.Files(t.Context(), datasite.Path{Owner: p.Owner}, func(q datasite.Path) error { got = append(got, q.Rel); return nil }))
+	if diff := cmp.Diff([]string{p.Rel + "/run.sh"}, got); diff != "" {
+		t.Error(diff)
+	}
+	if last := w.mem.changes[len(w.mem.changes)-1]; last.Op != datasite.OpSubmit || last.Path != p || w.mem.durable != len(w.mem.changes) {
+		t.Errorf("recorded as %+v", last)
+	}
 }

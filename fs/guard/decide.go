@@ -94,6 +94,9 @@ func delivered(d perm.Decision) perm.Decision {
 // trace is decide with everything that was looked at.
 func (g *Guard) trace(u perm.User, p datasite.Path, dir bool, want perm.Level) (perm.Trace, error) {
 	d, err := g.decide(u, p, dir, want)
+	if err == nil {
+		d = g.arrived(p, d)
+	}
 	if err != nil || !g.ruled(p) || p.Owner != g.cfg.Owner && u != g.cfg.Owner {
 		return perm.Trace{Decision: d}, err
 	}

@@ -102,8 +102,12 @@ func (v *View) Explain(ctx context.Context, u perm.User, p datasite.Path, want p
 		return perm.Decision{}, err
 	}
 	d, err := v.g.decide(u, p, q.dir, want)
-	if err == nil && q.told == toldNothing {
+	switch {
+	case err != nil:
+	case q.told == toldNothing:
 		d = withheld(d.Request)
+	default:
+		d = v.g.arrived(p, d)
 	}
 	return d, err
 }

@@ -226,6 +226,12 @@ func crash(step, dir string) error {
 		return err
 	}
 	src := fstest.MapFS{"a": {Data: []byte("new")}, "b/c": {Data: []byte("new")}}
+	if strings.HasPrefix(step, "apply:") {
+		old, mid := datasite.Known{Hash: sum("old")}, datasite.Known{Hash: sum("mid")}
+		return errors.Join(
+			g.Apply(ctx, owner, datasite.Change{Op: datasite.OpWrite, Path: at("job/a"), Before: old, After: mid}, strings.NewReader("mid")),
+			g.Apply(ctx, owner, datasite.Change{Op: datasite.OpRemove, Path: at("job/k"), Before: old}, nil))
+	}
 	return errors.Join(
 		v.Write(ctx, at("job/a"), []byte("mid")),
 		v.Place(ctx, datasite.Change{Op: datasite.OpPlace, Path: at("job")}, src),
@@ -243,6 +249,8 @@ func TestKilledAtEachStep(t *testing.T) {
 	}{
 		{"write:temp", old, true}, {"write:write", old, true}, {"write:rename", old, true}, {"write:sync-dir", mid, true},
 		{"place:copy", mid, true}, {"place:sync", mid, true}, {"place:rename", mid, true}, {"place:sync-dir", placed, true}, {"place:remove", placed, true},
+		{"apply:temp", old, true}, {"apply:write", old, true}, {"apply:sync", old, true}, {"apply:rename", old, true}, {"apply:sync-dir", mid, true},
+		{"apply:unlink", mid, true},
 		{"remove:rename", placed, true}, {"remove:sync-dir", placed, false}, {"remove:remove", placed, false},
 	} {
 		t.Run(c.step, func(t *testing.T) {
