@@ -39,6 +39,10 @@ type Drive struct {
 	At    string   `yaml:"at"`              // "" none; google; or the address of a server that speaks Drive v3, as http://127.0.0.1:8753
 	Poll  Duration `yaml:"poll,omitempty"`  // between two questions for what is new; default 5 s, 1 s of a server that is not Google's
 	Sweep Duration `yaml:"sweep,omitempty"` // between two looks at everything; default 15 min
+
+	// Patience is how long a change that does not fit waits for an earlier one that may be late, and what failed here before it is tried
+	// again; default 2 min.
+	Patience Duration `yaml:"patience,omitempty"`
 }
 
 // Every is how often is asked for what is new.

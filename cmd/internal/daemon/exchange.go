@@ -92,7 +92,7 @@ func (s *site) openExchange() (x *exchange, err error) {
 	}
 	x.replica, err = replica.New(replica.Config{Owner: s.owner, Dir: s.state.Path("replica"), Journal: s.journal.Journal, Remote: r, Codec: codec, Tree: s.gate, Rights: s.gate,
 		Peers: replicaPeers{x.book}, Checkpoints: checkpoints{keeper}, Collections: x.collections,
-		Poll: s.cfg.Drive.Every(), Sweep: time.Duration(s.cfg.Drive.Sweep), Log: s.log, Fault: statedir.FromEnv()})
+		Poll: s.cfg.Drive.Every(), Sweep: time.Duration(s.cfg.Drive.Sweep), Patience: time.Duration(s.cfg.Drive.Patience), Log: s.log, Fault: statedir.FromEnv()})
 	if err != nil {
 		return nil, errors.Join(err, x.collections.Close())
 	}
