@@ -11,7 +11,6 @@ import (
 	"maps"
 	"slices"
 	"strings"
-	"testing"
 	"time"
 
 	"github.com/openmined/syftfs/fs/datasite"
@@ -20,10 +19,7 @@ import (
 	"github.com/openmined/syftfs/sync/wire"
 )
 
-const (
-	owen   wire.Address = "owen@cancer-research.example"
-	logged              = "0.1.117#owen@cancer-research.example"
-)
+const owen wire.Address = "owen@cancer-research.example"
 
 // files is the tree: path below the datasite to content.
 type files map[string]string
@@ -55,13 +51,13 @@ func (f files) Files(_ context.Context, under datasite.Path, fn func(datasite.Pa
 	return nil
 }
 
-// memory is State on a disk that can fail: at the write with number failAt, before or after it was done.
+// memory is State on a disk that can fail: at the write with number failAt, and at further ones, ever farther apart, before or after it was done.
 type memory struct {
-	body   []byte
-	writes int
-	failAt int
-	after  bool
-	ops    []string
+	body            []byte
+	writes          int
+	failAt, further int
+	after           bool
+	ops             []string
 }
 
 var errCrash = errors.New("crash")
@@ -76,7 +72,11 @@ func (m *memory) ReadJSON(name string, v any) error {
 func (m *memory) WriteJSON(op, name string, v any) error {
 	m.writes++
 	m.ops = append(m.ops, op)
-	fails := m.writes == m.failAt
+	fails := m.failAt > 0 && m.writes == m.failAt
+	if fails {
+		m.failAt += m.further
+		m.further++
+	}
 	if fails && !m.after {
 		return fmt.Errorf("%s: %w", op, errCrash)
 	}
@@ -87,9 +87,17 @@ func (m *memory) WriteJSON(op, name string, v any) error {
 	return nil
 }
 
+// tb is what a test and a check of rapid have in common.
+type tb interface {
+	Helper()
+	Context() context.Context
+	Fatal(args ...any)
+	Fatalf(format string, args ...any)
+}
+
 // site is an owner with an account, a tree, a log and a state.
 type site struct {
-	t       testing.TB
+	t       tb
 	world   *remotetest.World
 	drive   remote.Remote
 	faulty  *remotetest.Faulty
@@ -104,15 +112,17 @@ type site struct {
 	top     remote.ID
 	logHome remote.ID
 	log     []wire.Events
+	packed  map[string][]byte // messages of the log as they lie on Drive; of several sites with the same story
 }
 
+// folderMemory keeps ids.
 type folderMemory map[string]remote.ID
 
 func (m folderMemory) Folder(key string) (remote.ID, bool)       { id, ok := m[key]; return id, ok }
 func (m folderMemory) KeepFolder(key string, id remote.ID) error { m[key] = id; return nil }
 
-func newSite(t testing.TB) *site {
-	s := &site{t: t, mem: &memory{}, tree: files{}, now: time.Date(2026, 1, 1, 12, 0, 0, 0, time.UTC)}
+func newSite(t tb) *site {
+	s := &site{t: t, mem: &memory{}, tree: files{}, packed: map[string][]byte{}, now: time.Date(2026, 1, 1, 12, 0, 0, 0, time.UTC)}
 	s.world = remotetest.NewWorld(func() time.Time { return s.now })
 	s.drive = s.world.Account(string(owen))
 	s.faulty = remotetest.NewFaulty(s.drive, 1)
@@ -154,11 +164,11 @@ func (s *site) keeper() *Keeper {
 func (s *site) change(changes files) wire.Events {
 	s.now = s.now.Add(time.Second)
 	s.last = s.last.Next(s.now)
-	e := wire.Events{ID: wire.NewID(), At: s.last, Owner: owen.User()}
+	e := wire.Events{ID: idOf(s.last, ""), At: s.last, Owner: owen.User()}
 	paths := slices.Sorted(maps.Keys(changes))
 	slices.SortStableFunc(paths, func(a, b string) int { return len(changes[a]) - len(changes[b]) }) // deletions first
 	for _, rel := range paths {
-		it := wire.Item{ID: wire.NewID(), Op: datasite.OpRemove, Path: at(rel), Submitted: s.last, Accepted: s.last}
+		it := wire.Item{ID: idOf(s.last, rel), Op: datasite.OpRemove, Path: at(rel), Submitted: s.last, Accepted: s.last}
 		if old, ok := s.tree[rel]; ok {
 			it.Before = sha256.Sum256([]byte(old))
 		}
@@ -170,13 +180,24 @@ func (s *site) change(changes files) wire.Events {
 		}
 		e.Items = append(e.Items, it)
 	}
-	body, err := wire.Codec{}.EncodeEvents(e)
-	if err != nil {
-		s.t.Fatal(err)
+	key := fmt.Sprint(e.At, changes)
+	if s.packed[key] == nil {
+		body, err := wire.Codec{}.EncodeEvents(e)
+		if err != nil {
+			s.t.Fatal(err)
+		}
+		s.packed[key] = body
 	}
-	s.put(s.logHome, e.Name().String(), body)
+	s.put(s.logHome, e.Name().String(), s.packed[key])
 	s.log = append(s.log, e)
 	return e
+}
+
+// idOf is an id that is the same in every run.
+func idOf(t wire.Time, rel string) (id wire.ID) {
+	h := sha256.Sum256([]byte(t.String() + rel))
+	copy(id[:], h[:])
+	return id
 }
 
 func (s *site) put(parent remote.ID, name string, body []byte) remote.ID {

@@ -67,7 +67,7 @@ type news struct {
 }
 
 func (n *news) empty() bool {
-	return len(n.folders) == 0 && len(n.versions) == 0 && len(n.gone) == 0 && !n.book
+	return len(n.folders) == 0 && len(n.versions) == 0 && len(n.gone) == 0
 }
 
 // look sorts one object into n.
@@ -295,7 +295,6 @@ func (b *Book) enter(n *news) error {
 	for _, o := range odd {
 		b.warn(o, "its owner spells itself in several ways, or has too many such folders")
 	}
-	b.changed()
 	return nil
 }
 
@@ -374,11 +373,10 @@ func (b *Book) adopt(ctx context.Context) error {
 		}
 		said[u][a] = s
 	}
-	changed := false
-	err = b.update("adopt", func(r *record) error {
+	return b.update("adopt", func(r *record) error {
 		for u, e := range r.Peers {
 			if said[u] == nil && e.Stored != "" && e.Wish.Op == "" {
-				e.Stored, changed = "", true
+				e.Stored = ""
 			}
 		}
 		for u, states := range said {
@@ -389,16 +387,12 @@ func (b *Book) adopt(ctx context.Context) error {
 				e.Version.File = b.strangers[u]
 			}
 			if e.Stored != s {
-				e.Stored, changed = s, true
+				e.Stored = s
 				e.Announced = e.state() // this account did that itself
 			}
 		}
 		return nil
 	})
-	if changed {
-		b.changed()
-	}
-	return err
 }
 
 // pick chooses among the spellings of one user: the one that is in use, else the first that says something.

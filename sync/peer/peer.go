@@ -35,7 +35,7 @@ type Config struct {
 	// Announce is told that a peer asks (StatePending), or that one accepted our request (StateAccepted), until it returns nil: then it is
 	// never told again. Like Admit it must not wait for the Book.
 	Announce func(ctx context.Context, p Peer) error
-	// OnChange is told that List may give something else now. It must not call the Book.
+	// OnChange is told that List may give something else now. It must return at once, and not call the Book.
 	OnChange func()
 
 	SkipPatch  bool // as a Python owner does by default: no exchange with a peer whose client differs in the patch number
@@ -128,13 +128,6 @@ func (b *Book) take(ctx context.Context) error {
 }
 
 func (b *Book) give() { b.turn <- struct{}{} }
-
-// changed tells the outside. It is called without mu.
-func (b *Book) changed() {
-	if b.cfg.OnChange != nil {
-		b.cfg.OnChange()
-	}
-}
 
 // Spell is how u is written on Drive: as its own client writes itself, else as it was typed, else the canonical form. It fits wire.Codec.
 func (b *Book) Spell(u perm.User) wire.Address {

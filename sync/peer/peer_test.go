@@ -81,6 +81,7 @@ func TestIdle(t *testing.T) {
 	o, _ := pairUp(t, newWorld())
 	o.drive.Script(remotetest.Fault{})
 	o.ok(o.book.Noticed(t.Context(), nil))
+	o.ok(o.book.Noticed(t.Context(), []remote.Change{{ID: "x", Object: remote.Object{ID: "x", Name: "msgv2_1.5_x.tar.gz", Owner: rachel}}, {ID: "y", Gone: true}}))
 	o.expect("accepted " + rachel)
 	if n := len(o.drive.Fired()); n != 0 {
 		t.Errorf("%d calls", n)

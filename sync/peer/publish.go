@@ -28,20 +28,12 @@ func (b *Book) checkAccount(ctx context.Context) error {
 	if err != nil || a.User() != b.cfg.Me {
 		return fmt.Errorf("the Drive account is %q, this datasite is %s: sign in with the account of the datasite: %w", who, b.cfg.Me, iofs.ErrPermission)
 	}
-	b.mu.Lock()
-	same := b.rec.Me == a
-	b.mu.Unlock()
-	if !same {
-		err := b.update("me", func(r *record) error {
-			r.Me = a
-			return nil
-		})
-		if err != nil {
-			return err
-		}
-	}
-	b.checked = true
-	return nil
+	err = b.update("me", func(r *record) error {
+		r.Me = a
+		return nil
+	})
+	b.checked = err == nil
+	return err
 }
 
 // Home gives a folder of our own and makes it if there is none: wire.TopFolder, LogFolder, CheckpointsFolder, RollingFolder (peer is ""), or
@@ -111,9 +103,6 @@ func (b *Book) publish(ctx context.Context, e *entry) error {
 		}
 		*f.id = id
 	}
-	if e.Pair == p {
-		return nil
-	}
 	return b.edit("pair", e.Address, func(now *entry) { now.Pair = p })
 }
 
@@ -121,7 +110,7 @@ func (b *Book) publish(ctx context.Context, e *entry) error {
 func (b *Book) share(ctx context.Context, id remote.ID, a wire.Address, role remote.Role) error {
 	err := b.cfg.Remote.Grant(ctx, id, remote.Grant{Who: string(a), Role: role})
 	if errors.Is(err, remote.Invalid) {
-		return &givenUp{fmt.Errorf("Drive cannot share with %s, is the address right? %w", a, err)}
+		return &givenUp{fmt.Errorf("share with %s: is that the address of an account? %w", a, err)}
 	}
 	return err
 }

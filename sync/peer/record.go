@@ -5,6 +5,7 @@ import (
 	"fmt"
 	iofs "io/fs"
 	"maps"
+	"reflect"
 	"slices"
 	"time"
 
@@ -98,20 +99,31 @@ func (b *Book) load() error {
 	return nil
 }
 
-// update changes the record by fn and makes it durable; op names the step. After an error everything is as it was.
+// update changes the record by fn and makes it durable, if it changed; op names the step. After an error everything is as it was.
 func (b *Book) update(op string, fn func(r *record) error) error {
+	changed, err := b.change(op, fn)
+	if changed && b.cfg.OnChange != nil {
+		b.cfg.OnChange()
+	}
+	return err
+}
+
+func (b *Book) change(op string, fn func(r *record) error) (bool, error) {
 	b.mu.Lock()
 	defer b.mu.Unlock()
 	next := b.rec.clone()
 	if err := fn(&next); err != nil {
-		return err
+		return false, err
 	}
 	next.tidy()
+	if reflect.DeepEqual(next, b.rec) {
+		return false, nil
+	}
 	if err := b.cfg.State.WriteJSON("peer:"+op, recordFile, &next); err != nil {
-		return fmt.Errorf("keep peers: %w", err)
+		return false, fmt.Errorf("keep peers: %w", err)
 	}
 	b.rec = next
-	return nil
+	return true, nil
 }
 
 func (r record) clone() record {

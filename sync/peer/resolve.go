@@ -84,11 +84,7 @@ func (b *Book) answered(ctx context.Context, e entry) error {
 	if err := b.store(ctx, map[wire.Address]wire.PeerState{e.Address: wire.Accepted}); err != nil {
 		return err
 	}
-	err := b.edit("answered", e.Address, func(now *entry) { now.Stored = wire.Accepted })
-	if err == nil {
-		b.changed()
-	}
-	return err
+	return b.edit("answered", e.Address, func(now *entry) { now.Stored = wire.Accepted })
 }
 
 // readVersion reads a peer's version file if it is not known, or stale. A peer that shows none is Unknown.
@@ -136,14 +132,7 @@ func (b *Book) readVersion(ctx context.Context, e entry, stale bool) error {
 			return err
 		}
 	}
-	if v == e.Version {
-		return nil
-	}
-	err = b.edit("version", e.Address, func(now *entry) { now.Version = v })
-	if err == nil {
-		b.changed()
-	}
-	return err
+	return b.edit("version", e.Address, func(now *entry) { now.Version = v })
 }
 
 // maxVersion is more than any version file has.
@@ -171,9 +160,6 @@ func (b *Book) mend(ctx context.Context, e entry) error {
 	err := b.publish(ctx, &e)
 	if err != nil && !remote.Temporary(err) {
 		b.hopeless[u] = true // until the next sweep
-	}
-	if err == nil {
-		b.changed()
 	}
 	return err
 }

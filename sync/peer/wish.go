@@ -43,7 +43,6 @@ func (b *Book) Note(ctx context.Context, op Op, address string, force bool) erro
 	if err != nil {
 		return fmt.Errorf("%s peer %q: %w", op, address, err)
 	}
-	b.changed()
 	return nil
 }
 
@@ -191,7 +190,6 @@ func (b *Book) settle(ctx context.Context, u perm.User) error {
 	}
 	err := b.carryOut(ctx, e)
 	if err == nil {
-		b.changed()
 		return nil
 	}
 	var hopeless *givenUp
@@ -208,7 +206,6 @@ func (b *Book) settle(ctx context.Context, u perm.User) error {
 			now.Wish.Failed = err.Error()
 		}
 	})
-	b.changed()
 	return errors.Join(err, kept)
 }
 
