@@ -7,10 +7,8 @@ import (
 	"fmt"
 	"io"
 	iofs "io/fs"
-	"slices"
 
 	"github.com/openmined/syftfs/fs/datasite"
-	"github.com/openmined/syftfs/sync/remote"
 	"github.com/openmined/syftfs/sync/wire"
 )
 
@@ -44,15 +42,7 @@ func (k *Keeper) Create(ctx context.Context) (Full, error) {
 	if err != nil {
 		return Full{}, fmt.Errorf("create checkpoint: %w", err)
 	}
-	var drop []remote.ID
-	for _, p := range k.rec.of(wire.IncrementFile) {
-		drop = append(drop, p.ID)
-	}
-	drop = slices.Concat(drop, k.rollingID())
-	for _, p := range k.rec.of(wire.CheckpointFile) {
-		drop = append(drop, p.ID)
-	}
-	if err := k.replace(ctx, "create", piece{Kind: wire.CheckpointFile, At: full.At, Last: last}, body, drop); err != nil {
+	if err := k.replace(ctx, "create", piece{Kind: wire.CheckpointFile, At: full.At, Last: last}, body, k.older(wire.IncrementFile, wire.RollingFile, wire.CheckpointFile)); err != nil {
 		return Full{}, fmt.Errorf("create checkpoint: %w", err)
 	}
 	return Full{At: full.At, Files: len(files)}, nil
