@@ -2,6 +2,7 @@ package integration
 
 import (
 	"bufio"
+	"encoding/binary"
 	"encoding/json"
 	"errors"
 	"fmt"
@@ -9,6 +10,7 @@ import (
 	"os"
 	"os/exec"
 	"slices"
+	"strings"
 	"sync"
 	"testing"
 
@@ -35,7 +37,7 @@ type reply struct {
 	Errno string
 	File  int
 	Data  []byte
-	Names []string
+	Names []string // of a folder's entries, or of those that a watcher was told of
 	Mode  uint32
 	Size  int64
 }
@@ -129,10 +131,42 @@ func act(c call, r *reply, files map[int]int, next *int) error {
 		return err
 	case "writefile":
 		return os.WriteFile(c.Path, c.Data, os.FileMode(c.Mode))
+	case "getxattr":
+		b := make([]byte, 64<<10)
+		n, err := unix.Getxattr(c.Path, c.To, b)
+		r.Data = b[:max(n, 0)]
+		return err
+	case "watch":
+		fd, err := unix.InotifyInit1(unix.IN_CLOEXEC | unix.IN_NONBLOCK)
+		if err != nil {
+			return err
+		}
+		r.File, files[*next] = *next, fd
+		*next++
+		_, err = unix.InotifyAddWatch(fd, c.Path, uint32(c.Flags))
+		return err
+	case "events":
+		return readEvents(files[c.File], r)
 	case "row":
 		return answerRow(c, r)
 	}
 	return fmt.Errorf("unknown call %q", c.Op)
+}
+
+// readEvents gives the names that a watcher was told of since the last call.
+func readEvents(fd int, r *reply) error {
+	b := make([]byte, 64<<10)
+	n, err := unix.Read(fd, b)
+	if errors.Is(err, unix.EAGAIN) {
+		return nil
+	}
+	for at := 0; err == nil && at+unix.SizeofInotifyEvent <= n; {
+		size := int(binary.NativeEndian.Uint32(b[at+12:]))
+		at += unix.SizeofInotifyEvent
+		r.Names = append(r.Names, strings.TrimRight(string(b[at:at+size]), "\x00"))
+		at += size
+	}
+	return err
 }
 
 // actor is the test's side.

@@ -69,6 +69,7 @@ func fill(dir string) error {
 type host struct {
 	t       testing.TB
 	home    string
+	email   string // of the datasite here
 	program string
 	self    string
 	user    *mountns.User // nil: whoever runs the tests
@@ -105,7 +106,7 @@ func newHost(t testing.TB, user *mountns.User) *host {
 			t.Fatal(err)
 		}
 	}
-	h := &host{t: t, home: home, program: filepath.Join(binaries, "syftfs"), self: filepath.Join(binaries, "actor"), user: user}
+	h := &host{t: t, home: home, email: owen, program: filepath.Join(binaries, "syftfs"), self: filepath.Join(binaries, "actor"), user: user}
 	t.Cleanup(func() {
 		h.kill()
 		for _, m := range h.mounts() {
@@ -154,19 +155,22 @@ func (h *host) path(parts ...string) string {
 	return filepath.Join(append([]string{h.home}, parts...)...)
 }
 
-// site is a path in Owen's datasite, in the owner's mount.
-func (h *host) site(parts ...string) string {
-	return h.path(append([]string{"SyftBox", owen}, parts...)...)
+// in is a path in somebody's datasite, in the owner's mount.
+func (h *host) in(datasite string, parts ...string) string {
+	return h.path(append([]string{"SyftBox", datasite}, parts...)...)
 }
 
-// backing is a path of Owen's datasite on the disk.
+// site is a path in the own datasite, in the owner's mount.
+func (h *host) site(parts ...string) string { return h.in(h.email, parts...) }
+
+// backing is a path of the own datasite on the disk.
 func (h *host) backing(parts ...string) string {
-	return h.path(append([]string{"SyftBox_" + owen, owen}, parts...)...)
+	return h.path(append([]string{"SyftBox_" + h.email, h.email}, parts...)...)
 }
 
-// view is a path in Owen's datasite, in the mount that view made of name.
+// view is a path in the own datasite, in the mount that view made of name.
 func (h *host) view(name string, parts ...string) string {
-	return h.path(append([]string{name, owen}, parts...)...)
+	return h.path(append([]string{name, h.email}, parts...)...)
 }
 
 // run runs the program and gives what it said, both streams, and its exit status.
@@ -211,8 +215,8 @@ func ask[T any](h *host, args ...string) T {
 	return a.Data
 }
 
-// init makes Owen's datasite with short settle times.
-func (h *host) init() {
+// init makes the datasite.
+func (h *host) init(args ...string) {
 	h.t.Helper()
 	if err := os.MkdirAll(h.path(".run"), 0o700); err != nil {
 		h.t.Fatal(err)
@@ -222,7 +226,7 @@ func (h *host) init() {
 			h.t.Fatal(err)
 		}
 	}
-	h.ok("init", "--email", owen)
+	h.ok(append([]string{"init", "--email", h.email}, args...)...)
 }
 
 // configure replaces lines of the configuration; edits is old, new, old, new ...
@@ -244,7 +248,9 @@ func (h *host) configure(edits ...string) {
 	}
 }
 
-func (h *host) state() string { return h.path(".state", "syftfs", "owen-cancer-research.example") }
+func (h *host) state() string {
+	return h.path(".state", "syftfs", strings.Replace(h.email, "@", "-", 1))
+}
 
 // start starts the datasite and waits until it says that it is up.
 func (h *host) start() {
@@ -254,8 +260,11 @@ func (h *host) start() {
 	}
 }
 
-func (h *host) tryStart() (string, error) {
-	cmd := h.command(h.program, "up", "-v")
+func (h *host) tryStart() (string, error) { return h.serve("Up:", "up", "-v") }
+
+// serve starts a command that goes on, and waits until its first line begins with ready.
+func (h *host) serve(ready string, args ...string) (string, error) {
+	cmd := h.command(h.program, args...)
 	h.said = &bytes.Buffer{}
 	cmd.Stderr = h.said
 	cmd.WaitDelay = 10 * time.Second
@@ -274,7 +283,7 @@ func (h *host) tryStart() (string, error) {
 		_, _ = io.Copy(io.Discard, out)
 		done <- cmd.Wait()
 	}()
-	if rerr != nil || !bytes.HasPrefix(line[:n], []byte("Up:")) {
+	if rerr != nil || !bytes.HasPrefix(line[:n], []byte(ready)) {
 		err := <-done
 		h.up = nil
 		return h.said.String(), fmt.Errorf("it did not come up: %w", errors.Join(err, rerr))
@@ -282,7 +291,7 @@ func (h *host) tryStart() (string, error) {
 	return string(line[:n]), nil
 }
 
-// kill ends the datasite as kill -9 does, if it runs.
+// kill ends what serves here as kill -9 does, if it runs.
 func (h *host) kill() {
 	if h.up == nil {
 		return
@@ -307,14 +316,20 @@ func (h *host) died() {
 // stop ends the datasite with `syftfs down`.
 func (h *host) stop() {
 	h.t.Helper()
-	h.ok("down")
+	h.end("down")
+}
+
+// end ends what serves here, by the command for that.
+func (h *host) end(args ...string) {
+	h.t.Helper()
+	h.ok(args...)
 	select {
 	case err := <-h.done:
 		if err != nil {
-			h.t.Errorf("syftfs up ended with %v: %s", err, h.said)
+			h.t.Errorf("what was ended by syftfs %s ended with %v: %s", strings.Join(args, " "), err, h.said)
 		}
 	case <-time.After(patience):
-		h.t.Fatalf("the datasite does not end")
+		h.t.Fatalf("it does not end by syftfs %s", strings.Join(args, " "))
 	}
 	h.up = nil
 }
