@@ -160,7 +160,7 @@ func TestDemoKilled(t *testing.T) {
 		}
 		var said strings.Builder
 		buf := make([]byte, 4096)
-		for !strings.Contains(said.String(), "Rachel looks around") {
+		for !strings.Contains(said.String(), "arrive in Rachel's mount") {
 			n, err := pipe.Read(buf)
 			if err != nil {
 				t.Fatalf("the demo ended: %v: %s", err, said.String())
