@@ -179,6 +179,9 @@ func TestDemoKilled(t *testing.T) {
 				t.Errorf("the demo said no %q: %s", want, out)
 			}
 		}
+		if out := h.ok("demo", "--one-machine"); !strings.Contains(out, "14.127") || !strings.Contains(out, "Nothing is left behind") {
+			t.Errorf("the demo on one machine: %s", out)
+		}
 		if left, err := filepath.Glob(h.path("syftfs-demo-*")); err != nil || len(left) > 0 {
 			t.Errorf("left behind: %q, %v", left, err)
 		}
