@@ -151,10 +151,14 @@ func follow(ctx context.Context, c <-chan struct{}, do func(context.Context)) {
 	}
 }
 
-// settle carries out what is wished for peers. What cannot be done now is done when Drive answers again: the replicator's rounds see to it.
+// wishAgain is how long a wish that could not be carried out waits for the next attempt.
+const wishAgain = 15 * time.Second
+
+// settle carries out what is wished for peers, now or when Drive answers again.
 func (x *exchange) settle(ctx context.Context) {
 	if err := x.book.Settle(ctx); err != nil && ctx.Err() == nil {
 		x.site.log.Info("a wish for a peer waits", "op", "peers", "err", err)
+		time.AfterFunc(wishAgain, func() { poke(x.wished) })
 	}
 	x.replica.Poke()
 }
