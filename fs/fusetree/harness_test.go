@@ -63,6 +63,7 @@ func TestMain(m *testing.M) {
 type spec struct {
 	Dir    string // backing tree, journal and state below it
 	Mounts []mountSpec
+	Watch  bool          // the backing tree
 	Limit  time.Duration // of a helper; 0: the usual one
 }
 
@@ -123,6 +124,14 @@ func serveMain(text string) error {
 		mounts = append(mounts, m)
 	}
 	g.Use(mounts[0])
+	stopWatch := func() error { return nil }
+	if sp.Watch {
+		watched, cancel := context.WithCancel(ctx)
+		ready, ended := make(chan struct{}), make(chan error, 1)
+		go func() { ended <- g.Watch(watched, guard.WatchOptions{Ready: func() { close(ready) }}) }()
+		<-ready
+		stopWatch = func() error { cancel(); return <-ended }
+	}
 	if sp.Limit > 0 {
 		mounts[0].s.placer.limit = sp.Limit
 	}
@@ -157,7 +166,7 @@ func serveMain(text string) error {
 			} else {
 				fmt.Println("closed")
 			}
-			return errors.Join(j.Close(), tree.Close())
+			return errors.Join(stopWatch(), j.Close(), tree.Close())
 		case "nodes":
 			m := mounts[0]
 			m.s.nodes.mu.RLock()
@@ -204,14 +213,23 @@ type served struct {
 	gone bool
 
 	limit time.Duration
+	watch bool
 }
 
 // serve starts a server over a new backing tree, with the owner's mount first unless mounts say otherwise.
 func serve(t testing.TB, mounts ...mountSpec) *served {
 	t.Helper()
-	dir := t.TempDir()
-	s := &served{t: t, dir: dir, tree: filepath.Join(dir, "tree")}
-	for _, d := range []string{filepath.Join(s.tree, string(owner)), filepath.Join(dir, "state")} {
+	s := &served{t: t}
+	s.mount(mounts...)
+	return s
+}
+
+func (s *served) mount(mounts ...mountSpec) {
+	t := s.t
+	t.Helper()
+	s.dir = t.TempDir()
+	s.tree = filepath.Join(s.dir, "tree")
+	for _, d := range []string{filepath.Join(s.tree, string(owner)), filepath.Join(s.dir, "state")} {
 		if err := os.MkdirAll(d, 0o755); err != nil {
 			t.Fatal(err)
 		}
@@ -221,7 +239,7 @@ func serve(t testing.TB, mounts ...mountSpec) *served {
 	}
 	for i := range mounts {
 		if mounts[i].Point == "" {
-			mounts[i].Point = filepath.Join(dir, fmt.Sprintf("mnt%d", i))
+			mounts[i].Point = filepath.Join(s.dir, fmt.Sprintf("mnt%d", i))
 		}
 		if mounts[i].As == (datasite.Identity{}) {
 			mounts[i].As = datasite.Identity{Subject: owner}
@@ -229,13 +247,12 @@ func serve(t testing.TB, mounts ...mountSpec) *served {
 		s.at = append(s.at, mounts[i].Point)
 	}
 	s.start(mounts)
-	return s
 }
 
 func (s *served) start(mounts []mountSpec) {
 	t := s.t
 	t.Helper()
-	b, err := json.Marshal(spec{Dir: s.dir, Mounts: mounts, Limit: s.limit})
+	b, err := json.Marshal(spec{Dir: s.dir, Mounts: mounts, Limit: s.limit, Watch: s.watch})
 	if err != nil {
 		t.Fatal(err)
 	}

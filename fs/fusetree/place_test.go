@@ -217,13 +217,8 @@ func (s *served) helper() int {
 func TestChangesWithoutAHelper(t *testing.T) {
 	for name, signal := range map[string]syscall.Signal{"killed": syscall.SIGKILL, "stopped": syscall.SIGSTOP} {
 		t.Run(name, func(t *testing.T) {
-			s := serve(t)
-			s.ask("close 20s")
-			if err := s.cmd.Wait(); err != nil {
-				t.Fatal(err)
-			}
-			s.limit = 300 * time.Millisecond
-			s.start([]mountSpec{{Point: s.at[0], As: datasite.Identity{Subject: owner}}})
+			s := &served{t: t, limit: 300 * time.Millisecond}
+			s.mount()
 			if got := s.apply(owner, mine("f"), "-", "one"); got != "ok" {
 				t.Fatal(got)
 			}
