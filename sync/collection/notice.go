@@ -35,12 +35,14 @@ func (c *Collections) private(name string) datasite.Path {
 	return datasite.Path{Owner: c.cfg.Owner, Rel: datasite.PrivateDatasetsDir}.Join(name)
 }
 
-// Local notes which files below the datasets' folders, and which rule files of the own datasite, changed.
+// Local notes which files below the datasets' folders, and which rule files of the own datasite, changed, came or went. A folder that holds
+// datasets stands for all of them.
 func (c *Collections) Local(_ context.Context, paths []datasite.Path) error {
 	rules := map[string]bool{}   // datasets to look at
 	content := map[string]bool{} // also at their files
 	backup := map[string]bool{}  // datasets whose private part changed
 	urgent, everywhere := false, []datasite.Path(nil)
+	whole := map[bool]bool{} // all public parts, all private ones
 	for _, p := range paths {
 		if p.Owner != c.cfg.Owner {
 			continue
@@ -48,6 +50,9 @@ func (c *Collections) Local(_ context.Context, paths []datasite.Path) error {
 		rule := datasite.IsRuleName(p.Base())
 		name, private, ok := folderOf(p)
 		switch {
+		case c.mock("").Under(p) || c.private("").Under(p):
+			whole[false] = whole[false] || c.mock("").Under(p)
+			whole[true] = whole[true] || c.private("").Under(p)
 		case ok && rule && !private:
 			rules[name], urgent = true, true
 		case ok && private:
@@ -58,12 +63,12 @@ func (c *Collections) Local(_ context.Context, paths []datasite.Path) error {
 			everywhere, urgent = append(everywhere, p.Parent()), true
 		}
 	}
-	if len(rules)+len(content)+len(backup)+len(everywhere) == 0 {
+	if len(rules)+len(content)+len(backup)+len(everywhere)+len(whole) == 0 {
 		return nil
 	}
 	err := c.store.update("local", func(tx *bbolt.Tx) error {
 		err := each(tx, ownBucket, "", func(name string, o owned) error {
-			if o.Backup && backup[name] {
+			if whole[false] || o.Backup && (backup[name] || whole[true]) {
 				content[name] = true
 			}
 			if slices.ContainsFunc(everywhere, c.mock(name).Under) {
@@ -79,6 +84,9 @@ func (c *Collections) Local(_ context.Context, paths []datasite.Path) error {
 			if err := markWith(tx, key{Name: name}, content[name]); err != nil {
 				return err
 			}
+		}
+		if whole[false] {
+			return wish(tx) // datasets may have come with it of which nothing is known
 		}
 		return nil
 	})

@@ -8,6 +8,7 @@ import (
 
 	"github.com/google/go-cmp/cmp"
 	"github.com/google/go-cmp/cmp/cmpopts"
+	"github.com/openmined/syftfs/fs/datasite"
 	"github.com/openmined/syftfs/perm"
 	"github.com/openmined/syftfs/sync/remote"
 	"github.com/openmined/syftfs/sync/wire"
@@ -263,6 +264,38 @@ func TestAllGone(t *testing.T) {
 	o.want(public("b", "1", false))
 	if d := o.status("", "b"); len(d.Notes) != 0 || d.State != Shared {
 		t.Errorf("%+v", d)
+	}
+}
+
+// TestFolders: a folder that came or went stands for what is in it.
+func TestFolders(t *testing.T) {
+	o := newSite(t, drive(), owen)
+	at := func(rel string) []datasite.Path { return []datasite.Path{{Owner: owen, Rel: rel}} }
+	o.sync()
+	o.tree.put(owen, study("a", "1"))
+	o.tree.put(owen, study("b", "1"))
+	must(t, o.c.Local(ctx, at("public")))
+	o.sync()
+	o.want(public("a", "1", false), public("b", "1", false))
+	must(t, o.c.Backup(ctx, "b", true))
+	o.sync()
+	o.tree.put(owen, map[string]string{"private/syft_datasets/b/real.csv": "secret 2"})
+	must(t, o.c.Local(ctx, at("private/syft_datasets")))
+	o.sync()
+	o.want(public("a", "1", false), public("b", "1", false), backup("b", "2"))
+	o.tree.remove(owen, "public/syft_datasets/a")
+	must(t, o.c.Local(ctx, at("public/syft_datasets/a")))
+	o.sync()
+	o.want(public("b", "1", false), backup("b", "2"))
+	o.tree.remove(owen, "public")
+	must(t, o.c.Local(ctx, at("public/syft_datasets")))
+	o.sync()
+	o.want(backup("b", "2"))
+	reads := o.tree.reads
+	must(t, o.c.Local(ctx, []datasite.Path{{Owner: rachel, Rel: "public"}, {Owner: owen, Rel: "public/notes"}, {Owner: owen, Rel: "private/x"}}))
+	o.sync()
+	if o.tree.reads != reads {
+		t.Error("what has to do with no dataset was looked at")
 	}
 }
 
