@@ -30,7 +30,7 @@ type WatchOptions struct {
 // are in force at once; it is recorded a moment after the last change. What this program does itself is not recorded again. Where not
 // everything can be watched, stamps are compared once a minute.
 func (g *Guard) Watch(ctx context.Context, o WatchOptions) error {
-	w := &watching{g: g, o: o, due: map[datasite.Path]*due{}, held: map[datasite.Path]struct{}{}}
+	w := &watching{g: g, o: o, due: map[datasite.Path]*due{}, held: map[datasite.Path]struct{}{}, theirs: map[datasite.Path]struct{}{}}
 	w.r = recovery{g: g, ctx: ctx, beside: true, busy: func(p datasite.Path) { w.held[p] = struct{}{} }}
 	notices, err := g.tree.Watch()
 	if err != nil {
@@ -51,6 +51,7 @@ type watching struct {
 	r       recovery
 	due     map[datasite.Path]*due
 	held    map[datasite.Path]struct{} // to be compared when a handle of ours is closed
+	theirs  map[datasite.Path]struct{} // what others made or changed, until it is recorded
 	partial bool                       // not everything is watched
 }
 
@@ -146,21 +147,42 @@ func (w *watching) notice(n backing.Notice) {
 
 // show makes everybody ask again about p, unless it is as it is known, or a handle of ours is at work on it.
 func (w *watching) show(p datasite.Path, below bool) {
+	if n, ok := w.news(p, below); ok {
+		w.g.tell(nil, n)
+	}
+}
+
+// news is what is stale about p, if anything is. What this program itself is doing at p has ended when it looks: it would take its own change
+// for another's, and make whoever writes a rule file ask by that file for the right to write it.
+func (w *watching) news(p datasite.Path, below bool) (n news, stale bool) {
 	g := w.g
+	defer g.locks.lock(shared(p))()
 	if g.files.writing(p) {
-		return
+		return n, false
 	}
 	e, err := g.tree.Stat(p)
-	if err == nil && e.Mode.IsRegular() {
+	known := g.known(p)
+	_, theirs := w.theirs[p]
+	delete(w.theirs, p)
+	switch {
+	case absent(err) && !below && known == (datasite.Known{}) && !theirs:
+		return n, false // this program removed it
+	case err == nil && e.Mode.IsRegular() && known != (datasite.Known{}):
+		if sameStamp(known.Stamp, e.Stamp) {
+			return n, false
+		}
+	case err == nil && e.Mode.IsRegular():
 		if same, err := w.r.asKnown(p, e, w.whole(p)); err == nil && same {
-			return
+			return n, false
 		}
 	}
-	var n news
+	if !absent(err) {
+		w.theirs[p] = struct{}{}
+	}
 	n.add(p)
 	g.changed(below || e.Mode.IsDir(), p)
 	g.rulesMoved(p, false, &n)
-	g.tell(nil, n)
+	return n, true
 }
 
 // whole is when the innermost folder around p was placed as a whole, if p came like that and is not known by itself.
@@ -195,6 +217,9 @@ func (w *watching) settle(ctx context.Context) {
 		}
 		if err == nil {
 			err = w.r.path(p, w.whole(p))
+		}
+		if err == nil {
+			delete(w.theirs, p) // it is known now
 		}
 		if err != nil && ctx.Err() == nil {
 			w.g.cfg.Log.Warn("a change by another program cannot be recorded yet", "path", p.String(), "err", err)

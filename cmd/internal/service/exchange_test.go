@@ -191,7 +191,7 @@ func TestWait(t *testing.T) {
 			}
 			done <- err
 		}()
-		time.Sleep(time.Hour) // of the test's own clock
+		<-time.After(time.Hour) // of the test's own clock
 		must(t, w.View.Write(ctx, datasite.Path{Owner: owen, Rel: "later"}, []byte("x")))
 		synctest.Wait()
 		select {
