@@ -311,6 +311,7 @@ func TestTable(t *testing.T) {
 			}
 		}
 		h.start()
+		h.untilReconciled() // each rule file that is found makes open handles ask again, also one whose rights it does not touch
 		for _, person := range people[1:] {
 			h.account(person)
 			h.ok("view", address(person), h.path(person), "--write")
