@@ -181,8 +181,15 @@ func (w *watching) news(p datasite.Path, below bool) (n news, stale bool) {
 	}
 	n.add(p)
 	g.changed(below || e.Mode.IsDir(), p)
-	g.rulesMoved(p, false, &n)
+	if err != nil || !sameContent(known.Stamp, e.Stamp) { // a new name or mode of a rule file changes no rule
+		g.rulesMoved(p, false, &n)
+	}
 	return n, true
+}
+
+// sameContent reports whether a file has, as far as stamps tell, the content that it had.
+func sameContent(a, b datasite.Stamp) bool {
+	return a.Dev == b.Dev && a.Ino == b.Ino && a.Size == b.Size && a.MTime.Equal(b.MTime)
 }
 
 // whole is when the innermost folder around p was placed as a whole, if p came like that and is not known by itself.
