@@ -264,13 +264,14 @@ func mapping(prot, flags int) func(spot, int) (string, error) {
 	}
 }
 
+// flock, and lock below, wait: the kernel tells of the last close of a file some time after it, and until then its locks are held.
 func flock(how int) func(spot, int) (string, error) {
-	return func(_ spot, fd int) (string, error) { return "", unix.Flock(fd, how|unix.LOCK_NB) }
+	return func(_ spot, fd int) (string, error) { return "", unix.Flock(fd, how) }
 }
 
 func lock(kind int16) func(spot, int) (string, error) {
 	return func(_ spot, fd int) (string, error) {
-		return "", unix.FcntlFlock(uintptr(fd), unix.F_SETLK, &unix.Flock_t{Type: kind})
+		return "", unix.FcntlFlock(uintptr(fd), unix.F_SETLKW, &unix.Flock_t{Type: kind})
 	}
 }
 
