@@ -29,6 +29,7 @@ type Config struct {
 	Backing    string `yaml:"backing"`    // the plain folder that holds the files
 	Durability string `yaml:"durability"` // fsync, or close: every close waits for the disk
 	Locks      string `yaml:"locks"`      // of the owner's mount. local: the kernel's, of that mount. shared: with every view and with programs on the backing folder
+	Watch      string `yaml:"watch"`      // on, or off: what other programs change in the backing folder is found at the next start
 	Drive      Drive  `yaml:"drive"`
 	Jobs       Jobs   `yaml:"jobs"`
 	Limits     Limits `yaml:"limits"`
@@ -124,7 +125,7 @@ func (d Duration) MarshalYAML() (any, error) { return time.Duration(d).String(),
 // Default is a configuration with every default, for an address.
 func Default(email, home string) Config {
 	return Config{
-		Email: email, Mount: filepath.Join(home, "SyftBox"), Backing: filepath.Join(home, "SyftBox_"+email), Durability: "fsync", Locks: "local",
+		Email: email, Mount: filepath.Join(home, "SyftBox"), Backing: filepath.Join(home, "SyftBox_"+email), Durability: "fsync", Locks: "local", Watch: "on",
 		Jobs: Jobs{Settle: Duration(2 * time.Second), BareSettle: Duration(5 * time.Second)},
 		Limits: Limits{Timeout: Duration(300 * time.Second), Memory: 4 << 30, Processes: 256, ResultBytes: 1 << 30, ResultFiles: 10_000,
 			LogBytes: 10 << 20},
@@ -275,6 +276,9 @@ func (c Config) Check() error {
 		if err := checkDrive(c.Drive.At); err != nil {
 			return fmt.Errorf("drive.at: %w", err)
 		}
+	}
+	if c.Watch != "on" && c.Watch != "off" {
+		return fmt.Errorf("watch: %q is neither on nor off", c.Watch)
 	}
 	if c.Locks != "local" && c.Locks != "shared" {
 		return fmt.Errorf("locks: %q is neither local nor shared", c.Locks)

@@ -22,6 +22,7 @@ func TestLoadIsStrictAndNamesTheField(t *testing.T) {
 		{"negative duration", "email: a@x.org\nlimits: {timeout: -1s}\n", "-1s"},
 		{"no memory", "email: a@x.org\nlimits: {memory: 0}\n", "limits.memory"},
 		{"bad drive", "email: a@x.org\ndrive: {at: 'ftp://x'}\n", "drive.at"},
+		{"bad watch", "email: a@x.org\nwatch: maybe\n", "watch"},
 		{"bad locks", "email: a@x.org\nlocks: maybe\n", "locks"},
 		{"bad durability", "email: a@x.org\ndurability: maybe\n", "durability"},
 		{"not yaml", "email: [\n", "line"},

@@ -245,7 +245,9 @@ func (s *site) serve(ctx context.Context, c *closers) (err error) {
 // work does what follows readiness: watch the tree, compare it with what was recorded, then let drafts seal and jobs run; and waits for the
 // end.
 func (s *site) work(ctx context.Context, c *closers) error {
-	s.watch(c)
+	if s.cfg.Watch == "on" {
+		s.watch(c)
+	}
 	if err := s.reconcile(ctx); err != nil {
 		return err
 	}
