@@ -204,7 +204,9 @@ func (s *Service) JobRelease(ctx context.Context, c Caller, q Release) (JobDetai
 		names = nil // everything
 	}
 	return audited(s, c, Entry{Action: "job.release", Target: j.ID.String()}, func() (JobDetails, error) {
-		if err := s.Held.Release(ctx, j.ID, names, s.by(c)); err != nil {
+		// A run that failed has logs, and mostly no results.
+		onlyLogs := func(err error) bool { return q.Logs && names == nil && errors.Is(err, iofs.ErrNotExist) }
+		if err := s.Held.Release(ctx, j.ID, names, s.by(c)); err != nil && !onlyLogs(err) {
 			return JobDetails{}, err
 		}
 		if q.Logs {
