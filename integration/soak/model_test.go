@@ -123,6 +123,7 @@ type world struct {
 	t      testing.TB
 	seed   uint64
 	n      int // the operation
+	rounds int // one in so many operations waits for an exchange
 	c      dice
 	m      *model
 	drive  *drive

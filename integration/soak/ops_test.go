@@ -27,7 +27,7 @@ const oneRound = time.Second
 // trouble is what happens at an operation besides: now and then something is exchanged, faults are set, or something is killed or started again.
 func (w *world) trouble() {
 	r := w.c.faults
-	if s := w.sites[r.IntN(len(w.sites))]; r.IntN(15) == 0 && s.up != nil {
+	if s := w.sites[r.IntN(len(w.sites))]; r.IntN(w.rounds) == 0 && s.up != nil {
 		ctx, cancel := context.WithTimeout(context.Background(), oneRound)
 		if _, err := s.runUntil(ctx, "sync", "--wait"); err == nil {
 			w.counts["whole rounds in between"]++

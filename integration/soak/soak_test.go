@@ -25,6 +25,9 @@ const (
 	usualOps   = 400
 	usualQuiet = 200 // operations between two quiet points
 	longQuiet  = 400
+
+	usualRounds = 15 // operations between two waits for an exchange, about
+	longRounds  = 40
 )
 
 // program is the built program.
@@ -59,14 +62,20 @@ func number(t *testing.T, env string, usual int) int {
 // TestSoak is the soak. The operations and faults follow from the seed; how they fall together with what the programs do does not.
 func TestSoak(t *testing.T) {
 	ops, seed := number(t, opsEnv, usualOps), number(t, seedEnv, 1)
-	quiet := usualQuiet
+	quiet, rounds := usualQuiet, usualRounds
 	if ops > usualOps {
-		quiet = longQuiet
+		quiet, rounds = longQuiet, longRounds
 	}
 	began := time.Now()
 	w := newWorld(t, uint64(seed))
+	w.rounds = rounds
+	// The Drive's clock is two days behind at first, then right, then two days ahead: it never goes back, as a store's does not.
+	clocks := map[int]string{1: "-48h", ops/3 + 1: "0s", ops*2/3 + 1: "48h"}
 	for n := 1; n <= ops && !t.Failed(); n++ {
 		w.n = n
+		if offset, ok := clocks[n]; ok {
+			w.drive.clock(offset)
+		}
 		w.trouble()
 		w.operate()
 		if n%quiet == 0 || n == ops {
