@@ -1,3 +1,5 @@
+//go:build long
+
 package integration
 
 import (
@@ -24,6 +26,9 @@ const allPoints = "SYFTFS_ALL_POINTS"
 
 // crashSample is how many points of a walk are tried then.
 const crashSample = 5
+
+// crashPatience is how long a walk may stand still; whole walks take a second or two, with a crash too.
+const crashPatience = 20 * time.Second
 
 // crashPoint is a step of a walk at which one end is made to die, or made to fail and killed as soon as that shows.
 type crashPoint struct {
@@ -122,11 +127,11 @@ func newCrashes(t *testing.T, root int) *crashes {
 	}
 	c.befriend()
 	c.owen.dataset("words", rachel)
+	c.rachel.untilText(c.rachel.in(owen, "public/syft_datasets/words/mock.csv"), mockWord)
 	c.owen.write(c.owen.site("shared", "syft.pub.yaml"), "rules:\n- pattern: '**'\n  access:\n    read: ['"+rachel+"']\n")
 	c.owen.write(c.owen.site("open", "syft.pub.yaml"), "rules:\n- pattern: '**'\n  access:\n    read: ['"+rachel+"']\n    write: ['"+rachel+"']\n")
 	c.owen.write(c.owen.site("open", "first.txt"), "first")
 	c.rachel.untilText(c.rachel.in(owen, "open", "first.txt"), "first")
-	c.rachel.untilText(c.rachel.in(owen, "public/syft_datasets/words/words-mock.csv"), mockWord)
 	return c
 }
 
@@ -239,7 +244,7 @@ func (c *crashes) until(what string, do func() error) (int, error) {
 		if err == nil {
 			return tries, nil
 		}
-		if time.Since(began) > patience {
+		if time.Since(began) > crashPatience {
 			return tries, fmt.Errorf("%s: %w", what, err)
 		}
 		<-tick.C
@@ -339,7 +344,7 @@ func (c *crashes) secret() error {
 	if r := c.rachel.acts.do(call{Op: "stat", Path: c.rachel.in(owen, "private")}); r.Errno != "ENOENT" {
 		return fmt.Errorf("the private folder at Rachel's: %q", r.Errno)
 	}
-	for _, q := range [][2]string{{rachel, "private/syft_datasets/words/words-real.csv"}, {rowan, "shared/syft.pub.yaml"}, {"guest", "open/first.txt"}} {
+	for _, q := range [][2]string{{rachel, "private/syft_datasets/words/real.csv"}, {rowan, "shared/syft.pub.yaml"}, {"guest", "open/first.txt"}} {
 		if out, code := c.owen.run("why", q[0], "read", owen+"/"+q[1]); code != 1 {
 			return fmt.Errorf("why %s: %d: %s", q, code, out)
 		}

@@ -1,3 +1,5 @@
+//go:build long
+
 // Package soak lets three people who are peers of each other work at random in their mounts while the Drive between them fails, is late and is
 // killed, and compares what they have with a model at every quiet point. It knows the built program from the outside only. Nobody imports it.
 package soak
