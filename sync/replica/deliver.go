@@ -206,7 +206,7 @@ func (d *delivery) notTaken(p datasite.Path, o owed) {
 		return
 	}
 	for _, a := range o.Answers {
-		if a.Refused && a.After != (datasite.Hash{}) {
+		if a.Refused {
 			d.items = append(d.items, sent{ID: a.ID, Op: datasite.OpRemove, Path: p.Rel, Submitted: a.Submitted})
 		}
 	}
