@@ -27,8 +27,8 @@ const allPoints = "SYFTFS_ALL_POINTS"
 // crashSample is how many points of a walk are tried then.
 const crashSample = 5
 
-// crashPatience is how long a walk may stand still; whole walks take a second or two, with a crash too.
-const crashPatience = 20 * time.Second
+// crashPatience is how long a walk may stand still: longer than a proposal that does not fit waits for an earlier one.
+const crashPatience = 150 * time.Second
 
 // crashPoint is a step of a walk at which one end is made to die, or made to fail and killed as soon as that shows.
 type crashPoint struct {
@@ -113,6 +113,7 @@ type crashes struct {
 	deaths int               // of both, at this point
 	files  map[string]string // below Owen's datasite: what was closed last, and must be at both ends
 	jobs   map[string]bool   // whether its result was released
+	open   int               // proposals that may wait for an earlier one still, as those of a conflict do for some minutes
 }
 
 // newCrashes makes two peers, with folders that Rachel may read and write, and a dataset.
@@ -303,14 +304,15 @@ func (c *crashes) ordered(e *end) error {
 // settle waits until both have nothing left to do.
 func (c *crashes) settle() error {
 	for _, e := range c.both() {
-		if _, err := c.until("all is exchanged", func() error { return e.isSettled() }); err != nil {
+		if _, err := c.until("all is exchanged", func() error { return e.isSettled(c.open) }); err != nil {
 			return err
 		}
 	}
 	return nil
 }
 
-func (e *end) isSettled() error {
+// isSettled is nil when nothing is to be done but answering at most so many proposals.
+func (e *end) isSettled(open int) error {
 	st, err := e.status()
 	if err != nil {
 		return err
@@ -318,7 +320,7 @@ func (e *end) isSettled() error {
 	x := st.Exchange
 	busy := !st.Reconciled || x.Offline != "" || x.Problem != "" || x.Waiting != 0 || x.Log != 0 || len(x.Aside) > 0 || len(st.Problems) > 0
 	for _, p := range x.Peers {
-		busy = busy || p.Owed != 0 || p.Sending != 0 || p.Incoming != 0 || p.Proposed != 0
+		busy = busy || p.Owed != 0 || p.Sending != 0 || p.Incoming > open || p.Proposed > open
 	}
 	if busy {
 		return fmt.Errorf("the exchange: %+v %q", x, st.Problems)
@@ -369,11 +371,15 @@ func (c *crashes) secret() error {
 	return nil
 }
 
-// finish ends both well and starts them once more: they still have the same, and in the end nothing is left mounted.
+// finish ends both well and starts them once more: they still have the same, and in the end nothing is left mounted. When every point is tried, it
+// waits until each conflict is answered.
 func (c *crashes) finish() {
 	c.t.Helper()
 	for _, e := range c.both() {
 		e.stop()
+	}
+	if os.Getenv(allPoints) != "" {
+		c.open = 0
 	}
 	if err := errors.Join(c.revive(), c.settle(), c.same(), c.secret()); err != nil {
 		c.t.Error(err)

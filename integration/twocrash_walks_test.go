@@ -87,6 +87,7 @@ func (c *crashes) peerProposes(n int) error {
 		return err
 	}
 	delete(c.files, disputed)
+	c.open++
 	ours, theirs := fmt.Sprintf("owen's %d", n), fmt.Sprintf("rachel's %d", n)
 	if _, err := c.closed(c.owen, disputed, ours); err != nil {
 		return err
@@ -103,7 +104,7 @@ func (c *crashes) peerProposes(n int) error {
 		}
 		err = errors.Join(err, berr)
 		if err == nil {
-			err = errors.Join(c.owen.isSettled(), c.rachel.isSettled())
+			err = errors.Join(c.owen.isSettled(c.open), c.rachel.isSettled(c.open))
 		}
 		if err == nil {
 			err = c.keeps(disputed, theirs)
