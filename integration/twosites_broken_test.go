@@ -12,6 +12,7 @@ import (
 	"strings"
 	"testing"
 
+	"github.com/openmined/syftfs/integration/mountns"
 	"golang.org/x/sys/unix"
 )
 
@@ -34,35 +35,44 @@ func TestNotADrive(t *testing.T) {
 			t.Error(err)
 		}
 	})
-	h := newHost(t, nil)
-	b, err := os.ReadFile(d.token(owen))
-	if err == nil {
-		err = os.WriteFile(h.path("token.json"), b, 0o600)
-	}
-	if err == nil {
-		err = os.WriteFile(h.path("nonsense.json"), []byte("{"), 0o600)
-	}
+	key, err := os.ReadFile(d.token(owen))
 	if err != nil {
 		t.Fatal(err)
 	}
-	for _, bad := range []struct{ args, says string }{
-		{"--drive local:http://" + l.Addr().String() + " --token token.json", "Drive"},
-		{"--drive local:ftp://x --token token.json", "http"},
-		{"--drive nonsense --token token.json", "google"},
-		{"--drive local:" + d.url + " --token none.json", "none.json"},
-		{"--drive local:" + d.url + " --token nonsense.json", "nonsense.json"},
+	for _, bad := range []struct {
+		name, email, drive, token string
+		says                      []string
+	}{
+		{"web-page", owen, "local:http://" + l.Addr().String(), "token.json", []string{"is not a Drive", "syftfs auth"}},
+		{"scheme", owen, "local:ftp://x", "token.json", []string{"give http://HOST:PORT"}},
+		{"nonsense", owen, "nonsense", "token.json", []string{"google", "local:"}},
+		{"no-token", owen, "local:" + d.url, "none.json", []string{"none.json"}},
+		{"no-json", owen, "local:" + d.url, "nonsense.json", []string{"nonsense.json"}},
+		{"of-another", rachel, "local:" + d.url, "token.json", []string{owen, "syftfs auth"}},
 	} {
-		args := append([]string{"init", "--email", owen}, strings.Fields(bad.args)...)
-		if out, code := h.run(args...); code == 0 || !strings.Contains(out, bad.says) || strings.Contains(out, "goroutine") {
-			t.Errorf("syftfs %s: exit %d: %s", strings.Join(args, " "), code, out)
-		}
-		if left, err := filepath.Glob(h.path(".state", "syftfs", "*", "config.yaml")); err != nil || len(left) > 0 {
-			t.Fatalf("after syftfs %s there are %q, %v", strings.Join(args, " "), left, err)
-		}
-	}
-	// Somebody else's sign-in is refused where it can be seen.
-	if out, code := h.run("init", "--email", rachel, "--drive", "local:"+d.url, "--token", "token.json"); code == 0 || !strings.Contains(out, owen) {
-		t.Errorf("a token of another: exit %d: %s", code, out)
+		t.Run(bad.name, func(t *testing.T) {
+			h := newHost(t, nil)
+			for name, text := range map[string][]byte{"token.json": key, "nonsense.json": []byte("{")} {
+				if err := os.WriteFile(h.path(name), text, 0o600); err != nil {
+					t.Fatal(err)
+				}
+			}
+			out, code := h.run("init", "--email", bad.email, "--drive", bad.drive, "--token", bad.token)
+			for _, text := range append(bad.says, "is not connected to a Drive yet") {
+				if !strings.Contains(out, text) {
+					t.Errorf("it does not say %q: %s", text, out)
+				}
+			}
+			made, err := filepath.Glob(h.path(".state", "syftfs", "*", "config.yaml"))
+			if code == 0 || err != nil || len(made) != 1 {
+				t.Errorf("exit %d: %s: there are %q, %v", code, out, made, err)
+			}
+			for _, file := range made {
+				if text, err := os.ReadFile(file); err != nil || strings.Contains(string(text), "at: http") {
+					t.Errorf("it is connected: %s, %v", text, err)
+				}
+			}
+		})
 	}
 }
 
@@ -108,6 +118,69 @@ func TestSignInEnds(t *testing.T) {
 	}
 	p.owen.stop()
 	p.rachel.stop()
+}
+
+// TestFullDisk: the disk of one end is full. What cannot be kept is refused or waits at the other end, and says so; nothing is lost, and
+// with room again all goes on. An ordinary user meets the same errno; only root can make a disk for a test.
+func TestFullDisk(t *testing.T) {
+	t.Parallel()
+	if os.Geteuid() != 0 {
+		return
+	}
+	const disk = 64 << 20
+	t.Run("scientist", func(t *testing.T) {
+		t.Parallel()
+		p := &pair{t: t, drive: newDrive(t)}
+		u, err := mountns.Unprivileged()
+		if err != nil {
+			t.Fatal(err)
+		}
+		p.owen, p.rachel = p.drive.newEnd(t, nil, owen), p.drive.newEndOn(t, &u, rachel, disk)
+		p.owen.start()
+		p.rachel.start()
+		p.befriend()
+		p.owen.write(p.owen.site("big", "syft.pub.yaml"), ruleFor("read", rachel))
+		p.owen.write(p.owen.site("big", "small.txt"), "small")
+		p.rachel.untilText(p.rachel.in(owen, "big/small.txt"), "small")
+		empty := fillUp(t, p.rachel.home)
+		p.rachel.acts.want("ENOSPC", call{Op: "writefile", Path: p.rachel.site("note.txt"), Data: make([]byte, 1<<20), Mode: 0o644})
+		p.owen.sh(`head -c 8000000 /dev/urandom > "$1"`, p.owen.site("big/data.bin"))
+		p.owen.ok("wait", owen+"/big/data.bin", "--timeout", "1m")
+		p.rachel.until("she is told that the disk is full", func() error { return p.rachel.says("the disk is full", "status") })
+		if got := p.rachel.acts.read(p.rachel.in(owen, "big/small.txt")); got != "small" {
+			t.Errorf("what was there is %q", got)
+		}
+		empty()
+		p.rachel.ok("sync", "--wait")
+		p.rachel.until("it arrives", func() error { return p.rachel.there(p.rachel.in(owen, "big/data.bin")) })
+		p.settled()
+		p.same("big")
+		p.owen.stop()
+		p.rachel.stop()
+	})
+	t.Run("owner", func(t *testing.T) {
+		t.Parallel()
+		p := &pair{t: t, drive: newDrive(t)}
+		p.owen, p.rachel = p.drive.newEndOn(t, nil, owen, disk), p.drive.newEnd(t, nil, rachel)
+		p.owen.start()
+		p.rachel.start()
+		p.befriend()
+		p.owen.dataset("words", rachel)
+		p.settled()
+		empty := fillUp(t, p.owen.home)
+		p.owen.acts.want("ENOSPC", call{Op: "writefile", Path: p.owen.site("note.txt"), Data: make([]byte, 1<<20), Mode: 0o644})
+		p.rachel.submit(p.rachel.project("waits"))
+		p.owen.until("he is told that the disk is full", func() error { return p.owen.says("no space left on device", "status") })
+		empty()
+		p.owen.ok("sync", "--wait")
+		p.owen.untilJob("waits", "pending")
+		p.owen.approve("waits")
+		p.owen.untilJob("waits", "done")
+		p.owen.ok("job", "release", "waits")
+		p.rachel.untilText(p.rachel.in(owen, "jobs/waits/outputs/word.txt"), canary)
+		p.owen.stop()
+		p.rachel.stop()
+	})
 }
 
 // fillUp fills a file system until nothing more goes in; the function that it gives makes room again.

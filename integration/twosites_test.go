@@ -144,7 +144,21 @@ func (d *localDrive) counts() map[string]count {
 // newEnd makes a datasite that asks the Drive often.
 func (d *localDrive) newEnd(t *testing.T, user *mountns.User, email string) *end {
 	t.Helper()
+	return d.newEndOn(t, user, email, 0)
+}
+
+// newEndOn makes a datasite on a disk of so many bytes; 0: on the one of the tests.
+func (d *localDrive) newEndOn(t *testing.T, user *mountns.User, email string, disk int) *end {
+	t.Helper()
 	e := &end{}
+	if disk > 0 {
+		t.Cleanup(func() { // runs when the datasite is gone
+			if err := unix.Unmount(e.home, unix.MNT_DETACH); err != nil {
+				t.Errorf("unmount the disk: %v", err)
+			}
+			os.Remove(e.home)
+		})
+	}
 	t.Cleanup(func() { // runs when the datasite is gone
 		if t.Failed() {
 			for line := range strings.Lines(e.trace()) {
@@ -156,6 +170,15 @@ func (d *localDrive) newEnd(t *testing.T, user *mountns.User, email string) *end
 	})
 	e.host = newHost(t, user)
 	e.email = email
+	if disk > 0 {
+		options := fmt.Sprintf("size=%d,mode=0700", disk)
+		if user != nil {
+			options += fmt.Sprintf(",uid=%d,gid=%d", user.UID, user.GID)
+		}
+		if err := unix.Mount("disk", e.home, "tmpfs", 0, options); err != nil {
+			t.Fatal(err)
+		}
+	}
 	b, err := os.ReadFile(d.token(email))
 	if err == nil {
 		err = os.WriteFile(e.path("token.json"), b, 0o600)
