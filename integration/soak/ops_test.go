@@ -10,6 +10,7 @@ import (
 	"os"
 	"path"
 	"path/filepath"
+	"slices"
 	"strings"
 	"syscall"
 	"time"
@@ -109,7 +110,7 @@ func (w *world) operate() {
 		w.grant(s)
 	case k < 91 && own: // by another program, beside the mount
 		w.write(s, at, s.backing(at.owner, at.rel), "beside")
-	case k == 91 && !own:
+	case k >= 91 && k < 93 && slices.Index(people, s.who) < slices.Index(people, owner): // who accepted takes jobs
 		w.submit(s, owner)
 	default:
 		w.write(s, at, s.in(at.owner, at.rel), "change")

@@ -21,7 +21,7 @@ import (
 )
 
 // patience is how long is waited for what must come true.
-const patience = 3 * time.Minute
+const patience = time.Minute
 
 // machine is a home folder in which the program runs.
 type machine struct {

@@ -77,7 +77,7 @@ func (s *site) in(owner, rel string) string {
 // backing is the same in the plain folder.
 func (s *site) backing(owner, rel string) string { return s.path("SyftBox_"+s.who, owner, rel) }
 
-// befriend makes all peers of each other.
+// befriend makes all peers of each other; of two the later in people is asked, and so takes jobs.
 func befriend(t testing.TB, sites []*site) {
 	t.Helper()
 	for i, a := range sites {
