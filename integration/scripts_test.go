@@ -4,6 +4,7 @@ import (
 	"os"
 	"os/exec"
 	"path/filepath"
+	"slices"
 	"strings"
 	"testing"
 	"time"
@@ -29,16 +30,20 @@ func TestScripts(t *testing.T) {
 			e.Setenv("LC_ALL", "C")
 			e.Setenv("SYFTFS_BIN", binaries)
 			e.Defer(func() { // whatever the story left running
-				env := append([]string{}, e.Vars...)
-				names, _ := filepath.Glob(filepath.Join(home, ".state", "syftfs", "*")) // the pattern is well formed
-				for _, n := range names {
-					cmd := exec.Command(filepath.Join(binaries, "syftfs"), "down", "--datasite", filepath.Base(n))
-					cmd.Env = env
-					_ = cmd.Run() // most stories have stopped it themselves
+				others, _ := filepath.Glob(filepath.Join(home, "*", ".state")) // the patterns are well formed; homes of other people in the story
+				for _, state := range append(others, filepath.Join(home, ".state")) {
+					at := filepath.Dir(state)
+					env := append(slices.Clone(e.Vars), "HOME="+at, "XDG_STATE_HOME="+state, "XDG_RUNTIME_DIR="+filepath.Join(at, ".run"))
+					names, _ := filepath.Glob(filepath.Join(state, "syftfs", "*"))
+					for _, n := range names {
+						cmd := exec.Command(filepath.Join(binaries, "syftfs"), "down", "--datasite", filepath.Base(n))
+						cmd.Env = env
+						_ = cmd.Run() // most stories have stopped it themselves
+					}
+					stop := exec.Command(filepath.Join(binaries, "syftfs"), "drive", "stop")
+					stop.Env = env
+					_ = stop.Run() // the same
 				}
-				stop := exec.Command(filepath.Join(binaries, "syftfs"), "drive", "stop")
-				stop.Env = env
-				_ = stop.Run() // the same
 			})
 			return nil
 		},

@@ -5,7 +5,7 @@ package integration
 import (
 	"errors"
 	"fmt"
-	"io/fs"
+	iofs "io/fs"
 	"math/rand/v2"
 	"os"
 	"testing"
@@ -73,7 +73,7 @@ func TestKilledOnTheWay(t *testing.T) {
 	// No staging is left in the backing trees.
 	for _, e := range []*end{p.owen, p.rachel} {
 		entries, err := os.ReadDir(e.path("SyftBox_" + e.email))
-		if err != nil && !errors.Is(err, fs.ErrNotExist) {
+		if err != nil && !errors.Is(err, iofs.ErrNotExist) {
 			t.Fatal(err)
 		}
 		for _, f := range entries {
