@@ -165,7 +165,7 @@ func (w *watching) news(p datasite.Path, below bool) (n news, stale bool) {
 	_, theirs := w.theirs[p]
 	delete(w.theirs, p)
 	switch {
-	case absent(err) && !below && known == (datasite.Known{}) && !theirs:
+	case absent(err) && datasite.IsRuleName(p.Base()) && known == (datasite.Known{}) && !theirs:
 		return n, false // this program removed it
 	case err == nil && e.Mode.IsRegular() && known != (datasite.Known{}):
 		if sameStamp(known.Stamp, e.Stamp) {
