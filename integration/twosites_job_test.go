@@ -7,6 +7,47 @@ import (
 	"testing"
 )
 
+// TestPeersByFiles: every answer to a request, by making, moving and removing folders in .syft/peers; what is not possible says why.
+func TestPeersByFiles(t *testing.T) {
+	t.Parallel()
+	p := newPair(t, owenIsRoot)
+	p.owen.start()
+	p.rachel.start()
+	if why := p.rachel.refused("EPERM", call{Op: "mkdir", Path: p.rachel.peers("accepted", owen)}); !strings.Contains(why, "peers/requested/") {
+		t.Errorf("last-error: %s", why)
+	}
+	p.rachel.acts.want("EINVAL", call{Op: "mkdir", Path: p.rachel.peers("requested", "no address")})
+	// Asked, taken back, which nobody is told, asked again.
+	p.rachel.acts.mkdir(p.rachel.peers("requested", owen))
+	p.rachel.acts.want("EEXIST", call{Op: "mkdir", Path: p.rachel.peers("requested", owen)})
+	p.owen.untilText(p.owen.peers("pending", rachel, "status"), rachel)
+	p.rachel.until("it is on the Drive", func() error { return p.rachel.says("waits for its answer", "peers", "list") })
+	p.rachel.acts.ok(call{Op: "rmdir", Path: p.rachel.peers("requested", owen)})
+	p.rachel.until("it is forgotten", func() error { return p.rachel.gone(p.rachel.peers("requested", owen)) })
+	p.rachel.acts.mkdir(p.rachel.peers("requested", owen))
+	p.owen.untilText(p.owen.peers("pending", rachel, "gives"), "app_data/job/inbox/"+rachel)
+	if why := p.owen.refused("EPERM", call{Op: "rmdir", Path: p.owen.peers("pending", rachel)}); !strings.Contains(why, "needs an answer") {
+		t.Errorf("last-error: %s", why)
+	}
+	p.owen.acts.ok(call{Op: "rename", Path: p.owen.peers("pending", rachel), To: p.owen.peers("rejected", rachel)})
+	p.owen.untilText(p.owen.peers("rejected", rachel, "status"), "rejected")
+	// He thinks again.
+	p.owen.acts.ok(call{Op: "rename", Path: p.owen.peers("rejected", rachel), To: p.owen.peers("accepted", rachel)})
+	p.rachel.untilText(p.rachel.peers("accepted", owen, "status"), "accepted")
+	p.rachel.until("the place for jobs", func() error { return p.rachel.there(p.rachel.in(owen, "jobs")) })
+	// And once more: who was let in and is thrown out is blocked.
+	p.owen.acts.ok(call{Op: "rename", Path: p.owen.peers("accepted", rachel), To: p.owen.peers("rejected", rachel)})
+	p.owen.untilText(p.owen.peers("rejected", rachel, "status"), "blocked")
+	p.rachel.submit(p.rachel.project("blocked"))
+	p.rachel.ok("sync", "--wait")
+	p.owen.ok("sync", "--wait")
+	if err := p.owen.gone(p.owen.site("jobs", rachel, "blocked")); err != nil {
+		t.Error(err)
+	}
+	p.owen.stop()
+	p.rachel.stop()
+}
+
 // TestTwoSites is the whole way of a job between two machines, by files: what arrives where, what is seen of it, and what never leaves.
 func TestTwoSites(t *testing.T) {
 	t.Parallel()
@@ -36,12 +77,17 @@ func TestTwoSites(t *testing.T) {
 			p.rachel.submit(p.rachel.project("first"))
 			p.rachel.untilText(p.rachel.in(owen, "jobs/first/status"), "pending")
 			p.owen.untilJob("first", "pending")
-			p.owen.approve("first")
+			p.owen.sh(`line=$(sed -n 's/^[# ]*\(approve [^ ]*\).*/\1/p' "$1" | head -n 1) && echo "$line datasets=words" > "$1"`, p.owen.site("jobs", rachel, "first/DECISION"))
 			p.owen.untilJob("first", "done")
 			p.rachel.untilText(p.rachel.in(owen, "jobs/first/status"), "done")
 			p.rachel.acts.want("ENOENT", call{Op: "stat", Path: p.rachel.in(owen, "jobs/first/outputs/word.txt")})
 			p.owen.sh(`mv "$1" "$2"`, p.owen.site("jobs", rachel, "first/held/word.txt"), p.owen.site("jobs", rachel, "first/outputs")+"/")
 			p.rachel.untilText(p.rachel.in(owen, "jobs/first/outputs/word.txt"), canary)
+			// Another one is refused in the same way, and says why.
+			p.rachel.submit(p.rachel.project("second"))
+			p.owen.untilJob("second", "pending")
+			p.owen.sh(`echo "reject one is enough" > "$1"`, p.owen.site("jobs", rachel, "second/DECISION"))
+			p.rachel.untilText(p.rachel.in(owen, "jobs/second/status"), "one is enough")
 			// Released results are all that left of the private data.
 			found := p.rachel.sh(`grep -rl "$1" "$HOME/SyftBox_$2" || true`, canary, rachel)
 			for _, file := range strings.Fields(found) {
