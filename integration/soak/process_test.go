@@ -12,6 +12,7 @@ import (
 	"os"
 	"os/exec"
 	"path/filepath"
+	"strconv"
 	"strings"
 	"syscall"
 	"testing"
@@ -168,8 +169,41 @@ func (m *machine) kill() {
 	if err := m.up.Process.Kill(); err != nil && !errors.Is(err, os.ErrProcessDone) {
 		m.t.Errorf("kill: %v", err)
 	}
-	<-m.done
-	m.up = nil
+	limit := time.NewTimer(patience)
+	defer limit.Stop()
+	select {
+	case <-m.done:
+		m.up = nil
+	case <-limit.C:
+		up := m.up
+		m.up = nil
+		m.t.Fatalf("syftfs in %s was killed and is not gone:\n%s", m.home, m.remains(up.Process.Pid))
+	}
+}
+
+// remains lists the processes of this machine that are left, and what their threads wait for.
+func (m *machine) remains(pid int) string {
+	var b strings.Builder
+	all, err := filepath.Glob("/proc/[0-9]*")
+	if err != nil {
+		return err.Error()
+	}
+	for _, p := range all {
+		env, _ := os.ReadFile(filepath.Join(p, "environ")) // one that has just ended has none
+		if filepath.Base(p) != strconv.Itoa(pid) && !strings.Contains(string(env), "HOME="+m.home+"\x00") {
+			continue
+		}
+		line, _ := os.ReadFile(filepath.Join(p, "cmdline"))
+		fmt.Fprintf(&b, "%s %s\n", p, strings.ReplaceAll(string(line), "\x00", " "))
+		threads, _ := filepath.Glob(filepath.Join(p, "task/*"))
+		for _, thread := range threads {
+			stat, _ := os.ReadFile(filepath.Join(thread, "stat"))
+			wait, _ := os.ReadFile(filepath.Join(thread, "wchan"))
+			stack, _ := os.ReadFile(filepath.Join(thread, "stack"))
+			fmt.Fprintf(&b, "  %.60s: %s\n%s", stat, wait, stack)
+		}
+	}
+	return b.String()
 }
 
 // said is the end of what it logged.
