@@ -151,8 +151,10 @@ func TestFullDisk(t *testing.T) {
 			t.Errorf("what was there is %q", got)
 		}
 		empty()
-		p.rachel.ok("sync", "--wait")
-		p.rachel.until("it arrives", func() error { return p.rachel.there(p.rachel.in(owen, "big/data.bin")) })
+		p.rachel.until("it arrives", func() error {
+			p.rachel.ok("sync", "--wait") // the room is noticed by and by
+			return p.rachel.there(p.rachel.in(owen, "big/data.bin"))
+		})
 		p.settled()
 		p.same("big")
 		p.owen.stop()
@@ -172,7 +174,10 @@ func TestFullDisk(t *testing.T) {
 		p.rachel.submit(p.rachel.project("waits"))
 		p.owen.until("he is told that the disk is full", func() error { return p.owen.says("no space left on device", "status") })
 		empty()
-		p.owen.ok("sync", "--wait")
+		p.owen.until("it arrives", func() error {
+			p.owen.ok("sync", "--wait") // the room is noticed by and by
+			return p.owen.there(p.owen.site("jobs", rachel, "waits"))
+		})
 		p.owen.untilJob("waits", "pending")
 		p.owen.approve("waits")
 		p.owen.untilJob("waits", "done")
