@@ -318,7 +318,10 @@ func (e *end) isSettled(open int) error {
 		return err
 	}
 	x := st.Exchange
-	busy := !st.Reconciled || x.Offline != "" || x.Problem != "" || x.Waiting != 0 || x.Log != 0 || len(x.Aside) > 0 || len(st.Problems) > 0
+	busy := !st.Reconciled || x.Offline != "" || x.Problem != "" || x.Waiting != 0 || x.Log != 0 || len(st.Problems) > 0
+	for _, a := range x.Aside { // the answer to a conflict in the end is that theirs is not taken
+		busy = busy || !strings.HasPrefix(a.Path, owen+"/"+disputedStem)
+	}
 	for _, p := range x.Peers {
 		busy = busy || p.Owed != 0 || p.Sending != 0 || p.Incoming > open || p.Proposed > open
 	}
