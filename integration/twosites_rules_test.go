@@ -105,6 +105,7 @@ func TestProjection(t *testing.T) {
 	p.rachel.ok("wait", owen+"/shared/note.txt", "--timeout", "1m")
 	p.rachel.write(shared(p.rachel, "sub/new.txt"), "new\n")
 	p.owen.untilText(shared(p.owen, "sub/new.txt"), "new")
+	p.rachel.untilState(shared(p.rachel, "sub/new.txt"), "remote")
 	p.rachel.sh(`mv "$1" "$2"`, shared(p.rachel, "sub/new.txt"), shared(p.rachel, "sub/moved.txt"))
 	p.owen.untilText(shared(p.owen, "sub/moved.txt"), "new")
 	p.owen.until("the old name is gone", func() error { return p.owen.gone(shared(p.owen, "sub/new.txt")) })
@@ -140,6 +141,35 @@ func TestProjection(t *testing.T) {
 		t.Error(err)
 	}
 	p.rachel.untilVersions(shared(p.rachel, ""), "Rachel's alone\n", "late\n")
+	p.owen.stop()
+	p.rachel.stop()
+}
+
+// TestChangesBeforeTheEcho: Rachel goes on working on a file that its owner has taken, before she hears that he has. What she did last stands.
+func TestChangesBeforeTheEcho(t *testing.T) {
+	t.Parallel()
+	p := newPeers(t, owenIsRoot)
+	at := func(e *end, name string, i int) string { return e.in(owen, "shared", fmt.Sprintf("%s%d.txt", name, i)) }
+	p.owen.write(p.owen.site("shared", "syft.pub.yaml"), ruleFor("write", rachel))
+	p.rachel.untilText(p.rachel.in(owen, "shared", "syft.pub.yaml"), rachel)
+	const n = 8
+	for i := range n {
+		p.rachel.write(at(p.rachel, "new", i), "new\n")
+		p.owen.untilText(at(p.owen, "new", i), "new")
+		p.rachel.sh(`mv "$1" "$2"`, at(p.rachel, "new", i), at(p.rachel, "moved", i))
+		p.owen.untilText(at(p.owen, "moved", i), "new")
+		p.rachel.sh(`rm "$1"`, at(p.rachel, "moved", i))
+	}
+	p.settled()
+	for _, e := range []*end{p.owen, p.rachel} {
+		for i := range n {
+			for _, name := range []string{"new", "moved"} {
+				if err := e.gone(at(e, name, i)); err != nil {
+					t.Errorf("%s: what Rachel removed is there again: %v", e.email, err)
+				}
+			}
+		}
+	}
 	p.owen.stop()
 	p.rachel.stop()
 }
