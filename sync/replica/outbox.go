@@ -136,7 +136,7 @@ func (r *Replica) takeOffer(ctx context.Context, p Peer, l look, at wire.Time, o
 		}
 		v := Versions{Base: base.Hash, Ours: ours, Theirs: o.item.After, Past: o.chain[lastIndex(o.chain, base.Hash)+1:],
 			News: !heard && !ok || out.refused != ""}
-		if ok && ours != base.Hash { // what lies here comes from what was sent
+		if ok { // what lies here comes from what was sent
 			v.Base = agreed
 		}
 		for _, m := range out.mine {

@@ -69,7 +69,8 @@ func (s *site) openExchange() (x *exchange, err error) {
 	if err != nil {
 		return nil, err
 	}
-	r := remote.WithRetry(remote.WithLimit(withSteps(c), remote.Budget{}), remote.Policy{})
+	// A round that fails is begun again by itself; a long wait inside it would keep a person who asks for one from getting it.
+	r := remote.WithRetry(remote.WithLimit(withSteps(c), remote.Budget{}), remote.Policy{Tries: 3, Max: 2 * time.Second})
 	r = pooled{r, remote.NewPool(r, idsAtOnce)}
 
 	x = &exchange{site: s, changed: make(chan struct{}, 1), wished: make(chan struct{}, 1)}
