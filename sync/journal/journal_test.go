@@ -623,3 +623,38 @@ func TestEachKnown(t *testing.T) {
 		t.Error(err)
 	}
 }
+
+// TestReaderGivesWhatCanBeAcknowledged: between the end of a transaction and its announcement a reader sees nothing of it; else it would
+// acknowledge a change that the journal does not count yet.
+func TestReaderGivesWhatCanBeAcknowledged(t *testing.T) {
+	j := open(t, newPath(t), Options{})
+	for n := range 2 {
+		if _, err := j.Commit(t.Context(), write("f", int64(n))); err != nil {
+			t.Fatal(err)
+		}
+	}
+	r, err := j.Reader("jobs")
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer r.Close()
+	count := func(last uint64) {
+		j.mu.Lock()
+		j.last = last
+		j.mu.Unlock()
+	}
+	count(1) // as it is while the second is just stored
+	if err := r.fetch(); err != nil || len(r.ahead) != 1 {
+		t.Errorf("%d changes, %v, want the first alone", len(r.ahead), err)
+	}
+	count(2)
+	for want := uint64(1); want <= 2; want++ {
+		c, err := r.Next(t.Context())
+		if err != nil || c.Seq != want {
+			t.Fatalf("change %d, %v, want %d", c.Seq, err, want)
+		}
+		if err := r.Done(c.Seq); err != nil {
+			t.Error(err)
+		}
+	}
+}

@@ -68,14 +68,19 @@ func (r *Reader) Next(ctx context.Context) (datasite.Change, error) {
 	}
 }
 
-// fetch reads some changes ahead.
+// fetch reads some changes ahead. What a group is just storing is not given before the journal counts it as committed: it could not be
+// acknowledged, and if its last sync failed it is not sure to stay. Whoever waits is woken then.
 func (r *Reader) fetch() error {
 	const chunk = 128
-	err := r.j.db.View(func(tx *bbolt.Tx) error {
+	committed, err := r.j.Last()
+	if err != nil {
+		return err
+	}
+	err = r.j.db.View(func(tx *bbolt.Tx) error {
 		c := tx.Bucket(logBucket).Cursor()
 		for k, v := c.Seek(seqKey(r.taken + 1)); k != nil && len(r.ahead) < chunk; k, v = c.Next() {
 			seq, err := parseSeq(k)
-			if err != nil {
+			if err != nil || seq > committed {
 				return err
 			}
 			change, err := decode(v)
