@@ -440,6 +440,9 @@ func TestBadUsage(t *testing.T) {
 		{[]string{"unshare", "x"}, "--with"},
 		{[]string{"perm", "diff", "/dev/null"}, "--as"},
 		{[]string{"perm", "diff", "--remove", "x", "--as", "y"}, "--as"},
+		{[]string{"init", "--email", "n@x.org", "--name", "n", "--drive", "nonsense", "--token", "x"}, "google, local:"},
+		{[]string{"init", "--email", "n@x.org", "--name", "n", "--drive", "google"}, "--client-secret FILE"},
+		{[]string{"init", "--email", "n@x.org", "--name", "n", "--drive", "google", "--token", "/does/not/exist"}, "no such file"},
 		{[]string{"auth"}, "usage: syftfs auth"},
 		{[]string{"auth", "dropbox", "--token", "x"}, "google, local:"},
 		{[]string{"auth", "google"}, "--client-secret FILE"},
@@ -456,6 +459,9 @@ func TestBadUsage(t *testing.T) {
 	}
 	if len(d.asked) > 0 {
 		t.Errorf("asked %v", d.asked)
+	}
+	if r := d.run("status", "--datasite", "n"); r.code != 5 {
+		t.Errorf("a datasite was made in spite of a wrong Drive: %+v", r)
 	}
 	if r := d.run("status", "--datasite", "none"); r.code != 5 || !strings.Contains(r.err, "owen") {
 		t.Errorf("%+v", r)

@@ -31,11 +31,17 @@ func (a *app) initCmd() *cobra.Command {
 				return err
 			}
 			o.Home = home
+			connects := drive.Drive != "" && drive.Drive != "none"
+			if connects {
+				if err := drive.Check(); err != nil {
+					return err
+				}
+			}
 			made, err := daemon.Init(o)
 			if err != nil {
 				return err
 			}
-			if drive.Drive != "" && drive.Drive != "none" {
+			if connects {
 				if _, err := daemon.SignIn(c.Context(), made.State, drive); err != nil {
 					fmt.Fprintf(a.err, "syftfs: datasite %s was made, and is not connected to a Drive yet: run `syftfs auth %s` with --token or --client-secret\n", made.Name, drive.Drive)
 					return err

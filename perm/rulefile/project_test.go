@@ -240,7 +240,7 @@ func TestLintIsSure(t *testing.T) {
 		src := pubRules(patterns...)
 		rs, _, err := rulefile.Parse("/alice@x.org/syft.pub.yaml", []byte(src))
 		if err != nil {
-			rt.Skip("not a pattern")
+			rt.Skip("not a pattern") // of this draw: rapid makes another
 		}
 		x := perm.NewIndex(atTop(rs))
 		decides := map[int]string{}

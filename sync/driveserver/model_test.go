@@ -184,7 +184,7 @@ func (w *modelWorld) pick(rt *rapid.T, label string, fit func(*thing) bool) stri
 		}
 	}
 	if len(ids) == 0 {
-		rt.Skip("nothing to take")
+		rt.Skip("nothing to take") // of this draw: rapid makes another
 	}
 	return rapid.SampledFrom(ids).Draw(rt, label)
 }

@@ -35,6 +35,15 @@ type SignedIn struct {
 	Token   string `json:"token"`   // where the token is kept
 }
 
+// Check refuses what was typed wrong, before anything is made or asked.
+func (o SignInOptions) Check() error {
+	if _, err := config.ParseDrive(o.Drive); err != nil {
+		return &service.Error{Code: service.BadInput, Field: "drive", Message: err.Error(), Err: err}
+	}
+	_, _, err := o.read()
+	return err
+}
+
 // SignIn connects a datasite to a Drive: it gets or copies a token, asks whose it is, refuses one that is somebody else's, and only then
 // keeps it and changes the configuration. A running datasite takes the new token at once, another Drive at its next start.
 func SignIn(ctx context.Context, dir string, o SignInOptions) (SignedIn, error) {
@@ -94,39 +103,42 @@ func SignIn(ctx context.Context, dir string, o SignInOptions) (SignedIn, error) 
 
 // signIn gives the token that was asked for.
 func signIn(ctx context.Context, endpoint, email string, o SignInOptions) (*drive.TokenFile, error) {
-	read := func(field, path string) ([]byte, error) {
-		src, err := os.ReadFile(path)
-		if err != nil {
-			return nil, &service.Error{Code: service.BadInput, Field: field, Message: err.Error(), Err: err}
-		}
-		return src, nil
+	token, client, err := o.read()
+	if err != nil || token != nil {
+		return token, err
 	}
+	return drive.SignIn{Client: client, Endpoint: endpoint, Email: email, Show: o.Show}.Run(ctx)
+}
+
+// read reads the file that is named: a token, or else the client to sign in through.
+func (o SignInOptions) read() (*drive.TokenFile, drive.OAuthClient, error) {
+	bad := func(field, message string, err error) (*drive.TokenFile, drive.OAuthClient, error) {
+		return nil, drive.OAuthClient{}, &service.Error{Code: service.BadInput, Field: field, Message: message, Err: err}
+	}
+	field, path := "token", o.Token
 	switch {
 	case o.Token != "" && o.ClientSecret != "":
-		return nil, &service.Error{Code: service.BadInput, Message: "a token is either copied (--token) or asked for (--client-secret), not both"}
-	case o.Token != "":
-		src, err := read("token", o.Token)
-		if err != nil {
-			return nil, err
-		}
-		f, err := drive.ParseTokenFile(src)
-		if err != nil {
-			return nil, &service.Error{Code: service.BadInput, Field: "token", Message: o.Token + ": " + err.Error(), Err: err}
-		}
-		return f, nil
+		return bad("", "a token is either copied (--token) or asked for (--client-secret), not both", nil)
 	case o.ClientSecret != "":
-		src, err := read("client_secret", o.ClientSecret)
-		if err != nil {
-			return nil, err
-		}
-		client, err := drive.ParseClientFile(src)
-		if err != nil {
-			return nil, &service.Error{Code: service.BadInput, Field: "client_secret", Message: o.ClientSecret + ": " + err.Error(), Err: err}
-		}
-		return drive.SignIn{Client: client, Endpoint: endpoint, Email: email, Show: o.Show}.Run(ctx)
+		field, path = "client_secret", o.ClientSecret
+	case o.Token == "":
+		return bad("token", "say how to sign in: --token FILE (a token.json that exists) or --client-secret FILE (of a Desktop app in Google's console; the README has the steps)", nil)
 	}
-	return nil, &service.Error{Code: service.BadInput, Field: "token",
-		Message: "say how to sign in: --token FILE (a token.json that exists) or --client-secret FILE (of a Desktop app in Google's console; the README has the steps)"}
+	src, err := os.ReadFile(path)
+	if err != nil {
+		return bad(field, err.Error(), err)
+	}
+	var token *drive.TokenFile
+	var client drive.OAuthClient
+	if o.Token != "" {
+		token, err = drive.ParseTokenFile(src)
+	} else {
+		client, err = drive.ParseClientFile(src)
+	}
+	if err != nil {
+		return bad(field, path+": "+err.Error(), err)
+	}
+	return token, client, nil
 }
 
 // whose asks the Drive whom a token belongs to. Nothing of it is kept.
